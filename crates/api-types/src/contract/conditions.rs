@@ -1,0 +1,63 @@
+//! Condition types.
+
+/// Conditions of a claim, the answer of dp to apps.
+pub mod claim {
+    /// Always `True`; its reason says how far the volume is.
+    pub const POPULATING: &str = "Populating";
+    /// `True` restored, `Unknown` waiting, `False` failed.
+    pub const RESTORE: &str = "Restore";
+}
+
+/// Conditions of a `Restore`.
+pub mod restore {
+    /// The repository can be used.
+    pub const CHECK_BACKUP_REPO: &str = "CheckBackupRepo";
+    /// The spec is valid.
+    pub const VALIDATION_PASSED: &str = "ValidationPassed";
+    /// Volumes are filled.
+    pub const PREPARE_DATA: &str = "PrepareData";
+    /// The started database is finished.
+    pub const POST_READY: &str = "PostReady";
+    /// Read, never set.
+    pub const READINESS_PROBE: &str = "ReadinessProbe";
+}
+
+/// Conditions of a `Backup`; ours.
+pub mod backup {
+    /// `True` at work, `Unknown` waiting for what the reason names, `False` ended.
+    pub const PROGRESSING: &str = "Progressing";
+}
+
+/// Conditions of a `BackupRepo`.
+pub mod repo {
+    /// The provider can be used.
+    pub const STORAGE_PROVIDER_READY: &str = "StorageProviderReady";
+    /// Parameters and credential are complete.
+    pub const PARAMETERS_CHECKED: &str = "ParametersChecked";
+    /// The storage class exists.
+    pub const STORAGE_CLASS_CREATED: &str = "StorageClassCreated";
+    /// The claim template renders.
+    pub const PVC_TEMPLATE_CHECKED: &str = "PVCTemplateChecked";
+    /// A Job wrote to and read from it.
+    pub const PRE_CHECK_PASSED: &str = "PreCheckPassed";
+    /// Nothing made from it is left.
+    pub const DERIVED_OBJECTS_DELETED: &str = "DerivedObjectsDeleted";
+    /// One key lies in several namespaces; ours.
+    pub const SHARED_CREDENTIAL: &str = "SharedCredential";
+}
+
+/// Conditions of a `StorageProvider`.
+pub mod provider {
+    /// The CSI driver is installed.
+    pub const CSI_DRIVER_INSTALLED: &str = "CSIDriverInstalled";
+}
+
+/// Text of `status` in every condition.
+pub mod status {
+    /// It holds.
+    pub const TRUE: &str = "True";
+    /// It does not hold, for good.
+    pub const FALSE: &str = "False";
+    /// Not known yet.
+    pub const UNKNOWN: &str = "Unknown";
+}

@@ -1,0 +1,200 @@
+//! What this operator may do, once: the charts' roles are generated from this table
+//! (`cargo xtask rbac`), and the API tests run under it.
+
+/// Where a rule applies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Cluster-scoped objects: always a ClusterRole.
+    Cluster,
+    /// Objects in the namespaces that are served: a ClusterRole, or Roles where namespaces are named.
+    Namespaces,
+    /// Objects in the operator's own namespace.
+    OwnNamespace,
+    /// The worker's account, in namespaces that hold backups and restores (contract-dp §10.8).
+    Worker,
+}
+
+/// One rule.
+#[derive(Clone, Copy, Debug)]
+pub struct Rule {
+    /// Where it applies.
+    pub reach: Reach,
+    /// API group, empty for core.
+    pub group: &'static str,
+    /// Resources and subresources.
+    pub resources: &'static [&'static str],
+    /// Verbs.
+    pub verbs: &'static [&'static str],
+    /// Only these names, where not empty; `WORKER_ROLE` stands for the worker's ClusterRole.
+    pub names: &'static [&'static str],
+}
+
+const fn rule(
+    reach: Reach,
+    group: &'static str,
+    resources: &'static [&'static str],
+    verbs: &'static [&'static str],
+) -> Rule {
+    Rule {
+        reach,
+        group,
+        resources,
+        verbs,
+        names: &[],
+    }
+}
+
+const DP: &str = "dataprotection.kubeblocks.io";
+const READ: &[&str] = &["get", "list", "watch"];
+
+/// Every right of the operator and of its workers.
+pub const TABLE: &[Rule] = &[
+    rule(
+        Reach::Cluster,
+        DP,
+        &["actionsets", "storageproviders"],
+        READ,
+    ),
+    rule(
+        Reach::Cluster,
+        DP,
+        &["backuprepos"],
+        &["get", "list", "watch", "patch"],
+    ),
+    rule(Reach::Cluster, DP, &["backuprepos/finalizers"], &["update"]),
+    rule(
+        Reach::Cluster,
+        DP,
+        &[
+            "actionsets/status",
+            "backuprepos/status",
+            "storageproviders/status",
+        ],
+        &["patch"],
+    ),
+    rule(
+        Reach::Cluster,
+        "",
+        &["persistentvolumes"],
+        &["get", "list", "watch", "patch"],
+    ),
+    rule(
+        Reach::Cluster,
+        "storage.k8s.io",
+        &["csidrivers", "storageclasses"],
+        READ,
+    ),
+    rule(Reach::Namespaces, DP, &["backuppolicies"], READ),
+    rule(
+        Reach::Namespaces,
+        DP,
+        &["backups"],
+        &["get", "list", "watch", "patch"],
+    ),
+    rule(
+        Reach::Namespaces,
+        DP,
+        &["restores"],
+        &["get", "list", "watch", "create", "patch", "delete"],
+    ),
+    rule(
+        Reach::Namespaces,
+        DP,
+        &["backups/finalizers", "restores/finalizers"],
+        &["update"],
+    ),
+    rule(
+        Reach::Namespaces,
+        DP,
+        &["backuppolicies/status", "backups/status", "restores/status"],
+        &["patch"],
+    ),
+    rule(
+        Reach::Namespaces,
+        "",
+        &["persistentvolumeclaims"],
+        &["get", "list", "watch", "create", "patch", "delete"],
+    ),
+    rule(
+        Reach::Namespaces,
+        "",
+        &["persistentvolumeclaims/status"],
+        &["patch"],
+    ),
+    rule(Reach::Namespaces, "", &["pods"], READ),
+    rule(
+        Reach::Namespaces,
+        "",
+        &["serviceaccounts"],
+        &["create", "patch"],
+    ),
+    rule(
+        Reach::Namespaces,
+        "batch",
+        &["jobs"],
+        &["get", "list", "watch", "create", "patch", "delete"],
+    ),
+    rule(
+        Reach::Namespaces,
+        "events.k8s.io",
+        &["events"],
+        &["create", "patch"],
+    ),
+    rule(
+        Reach::Namespaces,
+        "rbac.authorization.k8s.io",
+        &["rolebindings"],
+        &["create", "patch"],
+    ),
+    Rule {
+        reach: Reach::Namespaces,
+        group: "rbac.authorization.k8s.io",
+        resources: &["clusterroles"],
+        verbs: &["bind"],
+        names: &["WORKER_ROLE"],
+    },
+    rule(
+        Reach::OwnNamespace,
+        "",
+        &["persistentvolumeclaims"],
+        &["get", "list", "watch", "create", "patch", "delete"],
+    ),
+    rule(Reach::OwnNamespace, "", &["pods"], READ),
+    rule(
+        Reach::OwnNamespace,
+        "batch",
+        &["jobs"],
+        &["get", "list", "watch", "create", "patch", "delete"],
+    ),
+    rule(
+        Reach::OwnNamespace,
+        "coordination.k8s.io",
+        &["leases"],
+        &["get", "create", "patch"],
+    ),
+    // Events on cluster-scoped objects land in namespace `default`; ours are in `Namespaces`.
+    rule(
+        Reach::OwnNamespace,
+        "events.k8s.io",
+        &["events"],
+        &["create", "patch"],
+    ),
+    rule(
+        Reach::Worker,
+        DP,
+        &["backups"],
+        &["create", "get", "list", "patch", "update"],
+    ),
+    rule(
+        Reach::Worker,
+        DP,
+        &["backups/status"],
+        &["get", "patch", "update"],
+    ),
+    rule(
+        Reach::Worker,
+        "",
+        &["configmaps"],
+        &["create", "get", "list", "patch", "update", "delete"],
+    ),
+];

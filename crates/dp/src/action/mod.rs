@@ -1,0 +1,7 @@
+//! The pods that run ActionSets: env contract, mover, identity. Pure but for `worker`.
+pub mod env;
+pub mod go_time;
+pub mod image;
+pub mod mover;
+pub mod pod;
+pub mod worker;

@@ -1,0 +1,43 @@
+//! Flags of the dp operator. Flag wins over environment, environment over default.
+
+use controller_kit::run::Settings;
+
+/// Backs up and restores databases on Kubernetes: BackupRepos, Backups, Restores, and claims whose
+/// dataSourceRef names a Backup.
+#[derive(clap::Parser, Clone, Debug)]
+#[command(name = "holdfast-dp", version, about, long_about = None)]
+pub struct Args {
+    /// Flags every operator has.
+    #[command(flatten)]
+    pub settings: Settings,
+    /// Image of the mover, installed into every Job.
+    #[arg(long, env = "DATASAFED_IMAGE", default_value = concat!("docker.io/local/datasafed:", env!("CARGO_PKG_VERSION")))]
+    pub mover_image: String,
+    /// Give containers without requests a limit of zero, so that no LimitRange chooses for them.
+    #[arg(long, env = "DATAPROTECTION_ZERO_RESOURCE_FOR_UNSET", default_value_t = true, action = clap::ArgAction::Set)]
+    pub zero_resource_for_unset: bool,
+    /// Service account that action pods run under, made in each namespace.
+    #[arg(
+        long,
+        env = "WORKER_SERVICE_ACCOUNT_NAME",
+        default_value = "kubeblocks-dataprotection-worker"
+    )]
+    pub worker_service_account: String,
+    /// ClusterRole bound to that account.
+    #[arg(
+        long,
+        env = "WORKER_CLUSTER_ROLE_NAME",
+        default_value = "kubeblocks-dataprotection-worker-role"
+    )]
+    pub worker_cluster_role: String,
+    /// Service accounts that a Restore may name, comma separated; none when empty.
+    #[arg(long, env = "HOLDFAST_ALLOWED_SERVICE_ACCOUNTS", value_delimiter = ',')]
+    pub allowed_service_accounts: Vec<String>,
+    /// Name of this operator's lease.
+    #[arg(long, env = "HOLDFAST_LEASE_NAME", default_value = "holdfast-dp")]
+    pub lease_name: String,
+    /// The reference's own leader lease, as NAMESPACE/NAME, held as well so that both operators never
+    /// act at once; empty to leave it alone.
+    #[arg(long, env = "HOLDFAST_FOREIGN_LEASE", default_value = "")]
+    pub foreign_lease: String,
+}

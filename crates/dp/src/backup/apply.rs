@@ -1,0 +1,437 @@
+//! Carries out what `plan` decided for a Backup.
+
+use super::build::{self, PodSettings};
+use super::env::Source;
+use super::plan::{Observed, Plan, Ready};
+use super::{delete, select, status};
+use crate::action::mover::Repository;
+use crate::context::Context;
+use crate::error::{Error, Stop};
+use crate::reasons;
+use api_types::contract::{FINALIZER, events as event_reasons, labels};
+use api_types::dp::{Backup, BackupPhase, BackupStatus, BackupStatusTarget, BackupTarget};
+use controller_kit::drive::Again;
+use controller_kit::error::Class;
+use controller_kit::events::Events;
+use controller_kit::queue::Queue;
+use controller_kit::writes::Writer;
+use controller_kit::{Key, clock};
+use futures::StreamExt;
+use job_runtime::Ensured;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::ListParams;
+use kube::core::Selector;
+use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Api, ResourceExt};
+use serde_json::json;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Longest a watch for target pods is kept open before the backup is looked at again.
+const POD_WATCH: Duration = Duration::from_secs(540);
+
+/// How this controller acts.
+#[derive(Clone)]
+pub struct Hands {
+    /// Writes.
+    pub writer: Writer,
+    /// Events.
+    pub events: Events,
+    /// Its queue, for waits that end with a pod.
+    pub queue: Arc<Queue>,
+    /// Backups for which a watch for target pods is open.
+    pub waiting: Arc<Mutex<HashSet<Key>>>,
+}
+
+impl Hands {
+    /// Carries out `plan`.
+    pub async fn apply(
+        &self,
+        seen: &Observed,
+        plan: Plan,
+        context: &Context,
+    ) -> Result<Again, Error> {
+        let backup = seen.backup.as_ref();
+        match plan {
+            Plan::Leave => {}
+            Plan::Blocked(stop) => self.block(backup, &stop).await?,
+            Plan::Refuse(stop) => self.refuse(backup, &stop).await?,
+            Plan::Mark(labels) => self.mark(backup, &labels).await?,
+            Plan::AskForRepo(stop) => {
+                self.block(backup, &stop).await?;
+                self.ask_for_repo(backup).await?;
+            }
+            Plan::Start(ready) => self.start(backup, ready).await?,
+            Plan::Run { create, status } => self.run(seen, &create, *status, context).await?,
+            Plan::CleanUp | Plan::StopWorkloads => self.stop_workloads(backup, context).await?,
+            Plan::BeginDeletion => {
+                let mut next = backup.status.clone().unwrap_or_default();
+                next.phase = Some(BackupPhase::Deleting);
+                status::unblocked(&mut next);
+                self.store(backup, &next).await?;
+            }
+            Plan::DeleteFiles { path, claim } => {
+                let job = delete::job(backup, &path, &claim, &context.pods);
+                let uid = backup.uid().unwrap_or_default();
+                if let Ensured::NameTaken = job_runtime::ensure(&self.writer, &job, &uid).await? {
+                    self.deletion_failed(
+                        backup,
+                        &format!("Job {} belongs to somebody else", job.name_any()),
+                    )
+                    .await?;
+                }
+            }
+            Plan::DeletionFailed(why) => self.deletion_failed(backup, &why).await?,
+            Plan::Release => self.release(backup).await?,
+        }
+        Ok(Again::OnEvent)
+    }
+
+    fn api(&self, backup: &Backup) -> Api<Backup> {
+        self.writer
+            .namespaced(&backup.namespace().unwrap_or_default())
+    }
+
+    async fn store(&self, backup: &Backup, next: &BackupStatus) -> Result<bool, Error> {
+        let old = backup.status.clone().unwrap_or_default();
+        let stored = self
+            .writer
+            .store_status(&self.api(backup), backup, &old, next)
+            .await?;
+        Ok(stored.is_some())
+    }
+
+    async fn block(&self, backup: &Backup, stop: &Stop) -> Result<(), Error> {
+        let mut next = backup.status.clone().unwrap_or_default();
+        status::blocked(&mut next, stop, backup.metadata.generation, clock::now());
+        if self.store(backup, &next).await? {
+            self.events
+                .warning(backup, stop.reason, &stop.message)
+                .await;
+        }
+        Ok(())
+    }
+
+    async fn refuse(&self, backup: &Backup, stop: &Stop) -> Result<(), Error> {
+        let mut next = backup.status.clone().unwrap_or_default();
+        status::refused(&mut next, stop, clock::now());
+        self.store(backup, &next).await?;
+        self.events
+            .warning(backup, stop.reason, &stop.message)
+            .await;
+        Ok(())
+    }
+
+    async fn mark(&self, backup: &Backup, labels: &BTreeMap<String, String>) -> Result<(), Error> {
+        let mut finalizers: Vec<String> = backup.finalizers().to_vec();
+        if !finalizers.iter().any(|f| f == FINALIZER) {
+            finalizers.push(FINALIZER.into());
+        }
+        let body = json!({"metadata": {
+            "uid": backup.uid(), "resourceVersion": backup.resource_version(),
+            "labels": labels, "finalizers": finalizers,
+        }});
+        self.writer
+            .merge(&self.api(backup), &backup.name_any(), &body)
+            .await?;
+        Ok(())
+    }
+
+    async fn ask_for_repo(&self, backup: &Backup) -> Result<(), Error> {
+        if backup.labels().contains_key(labels::WAIT_REPO_PREPARATION) {
+            return Ok(());
+        }
+        let body = json!({"metadata": {"uid": backup.uid(), "labels": {labels::WAIT_REPO_PREPARATION: "true"}}});
+        self.writer
+            .merge(&self.api(backup), &backup.name_any(), &body)
+            .await?;
+        Ok(())
+    }
+
+    async fn start(&self, backup: &Backup, ready: Ready) -> Result<(), Error> {
+        let mut chosen: Vec<BackupStatusTarget> = Vec::new();
+        for target in &ready.targets {
+            match self.choose_pods(backup, target).await? {
+                Ok(recorded) => chosen.push(recorded),
+                Err(stop) => {
+                    self.block(backup, &stop).await?;
+                    self.wake_on_pods(backup, target);
+                    return Ok(());
+                }
+            }
+        }
+        let next = status::started(backup, ready.into_start(chosen), clock::now());
+        self.store(backup, &next).await?;
+        Ok(())
+    }
+
+    async fn choose_pods(
+        &self,
+        backup: &Backup,
+        target: &BackupTarget,
+    ) -> Result<Result<BackupStatusTarget, Stop>, Error> {
+        let Some(selector) = selector_of(target) else {
+            return Ok(Err(Stop::wait(
+                reasons::TARGET_POD_NOT_FOUND,
+                "target.podSelector is empty; set matchLabels in the BackupPolicy",
+            )));
+        };
+        let api: Api<Pod> = self
+            .writer
+            .namespaced(&backup.namespace().unwrap_or_default());
+        let found = self
+            .writer
+            .list(&api, &ListParams::default().labels_from(&selector))
+            .await?;
+        let first = select::target_pods(target, found);
+        let fallback = target
+            .pod_selector
+            .as_ref()
+            .and_then(|s| s.fallback_label_selector.clone());
+        let (Err(_), Some(fallback)) = (&first, fallback.and_then(|s| Selector::try_from(s).ok()))
+        else {
+            return Ok(first);
+        };
+        let found = self
+            .writer
+            .list(&api, &ListParams::default().labels_from(&fallback))
+            .await?;
+        Ok(select::target_pods(target, found))
+    }
+
+    /// Opens one watch on the pods a backup waits for; it ends with the first that is available.
+    fn wake_on_pods(&self, backup: &Backup, target: &BackupTarget) {
+        let key = Key::of(backup);
+        let Some(selector) = selector_of(target) else {
+            return;
+        };
+        if !lock(&self.waiting).insert(key.clone()) {
+            return;
+        }
+        let api: Api<Pod> = self.writer.namespaced(&key.namespace);
+        let (queue, waiting) = (Arc::clone(&self.queue), Arc::clone(&self.waiting));
+        tokio::spawn(async move {
+            let config = watcher::Config::default().labels_from(&selector);
+            let mut pods = std::pin::pin!(watcher(api, config).default_backoff().applied_objects());
+            let available = async {
+                while let Some(event) = pods.next().await {
+                    if event.is_ok_and(|pod| status::ends_wait(&pod)) {
+                        return;
+                    }
+                }
+            };
+            // Elapsed or not, the backup is looked at again.
+            let _ = tokio::time::timeout(POD_WATCH, available).await;
+            lock(&waiting).remove(&key);
+            queue.add(key);
+        });
+    }
+
+    async fn run(
+        &self,
+        seen: &Observed,
+        create: &[usize],
+        mut next: BackupStatus,
+        context: &Context,
+    ) -> Result<(), Error> {
+        let backup = seen.backup.as_ref();
+        let namespace = backup.namespace().unwrap_or_default();
+        if !create.is_empty() {
+            context.workers.ensure(&self.writer, &namespace).await?;
+        }
+        for index in create {
+            if let Err(stop) = self
+                .create_job(seen, *index, &mut next, &context.pods)
+                .await?
+            {
+                if stop.class == Class::Terminal {
+                    return self.refuse(backup, &stop).await;
+                }
+                status::blocked(&mut next, &stop, backup.metadata.generation, clock::now());
+            }
+        }
+        let ended = matches!(
+            next.phase,
+            Some(BackupPhase::Completed | BackupPhase::Failed)
+        );
+        if self.store(backup, &next).await? && ended {
+            self.tell_end(backup, &next).await;
+        }
+        Ok(())
+    }
+
+    async fn tell_end(&self, backup: &Backup, status: &BackupStatus) {
+        if status.phase == Some(BackupPhase::Completed) {
+            let size = status.total_size.as_deref().unwrap_or("unknown");
+            let took = status.duration.as_deref().unwrap_or_default();
+            self.events
+                .normal(
+                    backup,
+                    event_reasons::backup::CREATED,
+                    &format!("backed up {size} bytes in {took}"),
+                )
+                .await;
+        } else {
+            let why = status.failure_reason.as_deref().unwrap_or_default();
+            self.events
+                .warning(backup, event_reasons::backup::JOB_FAILED, why)
+                .await;
+        }
+    }
+
+    async fn create_job(
+        &self,
+        seen: &Observed,
+        index: usize,
+        next: &mut BackupStatus,
+        settings: &PodSettings,
+    ) -> Result<Result<(), Stop>, Error> {
+        let backup = seen.backup.as_ref();
+        let Some((action, target)) = action_and_target(backup, index) else {
+            return Ok(Err(Stop::terminal(
+                reasons::TARGET_NOT_FOUND,
+                "status.actions does not fit status.target",
+            )));
+        };
+        let (Some(action_set), Some(method)) = (
+            &seen.action_set,
+            backup
+                .status
+                .as_ref()
+                .and_then(|s| s.backup_method.as_ref()),
+        ) else {
+            return Ok(Err(Stop::wait(
+                reasons::ACTION_SET_NOT_FOUND,
+                "the ActionSet of this backup's method is gone",
+            )));
+        };
+        let pod_name = action.target_pod_name.clone().unwrap_or_default();
+        let api: Api<Pod> = self
+            .writer
+            .namespaced(&backup.namespace().unwrap_or_default());
+        let Some(pod) = self.writer.get(&api, &pod_name).await? else {
+            let plain = BackupTarget {
+                pod_selector: target.pod_selector.clone(),
+                ..BackupTarget::default()
+            };
+            self.wake_on_pods(backup, &plain);
+            return Ok(Err(Stop::wait(
+                reasons::TARGET_POD_NOT_FOUND,
+                format!("target pod {pod_name} is gone; its backup starts when it is back"),
+            )));
+        };
+        let claim = backup
+            .status
+            .as_ref()
+            .and_then(|s| s.persistent_volume_claim_name.clone())
+            .unwrap_or_default();
+        let source = Source {
+            backup,
+            action_set,
+            method,
+            target,
+            pod: &pod,
+        };
+        let name = action.name.as_deref().unwrap_or_default();
+        let backoff = seen.policy.as_ref().map_or(2, |p| p.spec.backoff_limit());
+        let job = match build::data_job(
+            &source,
+            name,
+            &Repository::Mounted { claim },
+            backoff,
+            settings,
+        ) {
+            Ok(job) => job,
+            Err(stop) => return Ok(Err(stop)),
+        };
+        match job_runtime::ensure(&self.writer, &job, &backup.uid().unwrap_or_default()).await? {
+            Ensured::NameTaken => Ok(Err(Stop::terminal(
+                reasons::JOB_NAME_COLLISION,
+                format!(
+                    "Job {} belongs to somebody else; delete it or rename the Backup",
+                    job.name_any()
+                ),
+            ))),
+            Ensured::Created(job) | Ensured::Present(job) => {
+                let reference = next
+                    .actions
+                    .get_mut(index)
+                    .and_then(|a| a.object_ref.as_mut());
+                if let Some(reference) = reference {
+                    reference.uid = job.uid();
+                }
+                Ok(Ok(()))
+            }
+        }
+    }
+
+    async fn stop_workloads(&self, backup: &Backup, context: &Context) -> Result<(), Error> {
+        let (namespace, uid) = (
+            backup.namespace().unwrap_or_default(),
+            backup.uid().unwrap_or_default(),
+        );
+        for job in super::jobs_of(&context.stores, &namespace, &uid) {
+            job_runtime::cancel(&self.writer, &job, &uid).await?;
+        }
+        Ok(())
+    }
+
+    async fn deletion_failed(&self, backup: &Backup, why: &str) -> Result<(), Error> {
+        let mut next = backup.status.clone().unwrap_or_default();
+        next.deletion_failure_reason = Some(format!(
+            "{why}; delete Job {} to try again",
+            delete::job_name(backup)
+        ));
+        if self.store(backup, &next).await? {
+            self.events
+                .warning(backup, event_reasons::backup::DELETE_FILES_FAILED, why)
+                .await;
+        }
+        Ok(())
+    }
+
+    async fn release(&self, backup: &Backup) -> Result<(), Error> {
+        let kept: Vec<&String> = backup
+            .finalizers()
+            .iter()
+            .filter(|f| *f != FINALIZER)
+            .collect();
+        let body = json!({"metadata": {
+            "uid": backup.uid(), "resourceVersion": backup.resource_version(), "finalizers": kept,
+        }});
+        match self
+            .writer
+            .merge(&self.api(backup), &backup.name_any(), &body)
+            .await
+        {
+            Err(error) if !error.is_not_found() => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn selector_of(target: &BackupTarget) -> Option<Selector> {
+    let selector = target.pod_selector.as_ref()?.label_selector();
+    let parsed = Selector::try_from(selector).ok()?;
+    (!parsed.selects_all()).then_some(parsed)
+}
+
+fn action_and_target(
+    backup: &Backup,
+    index: usize,
+) -> Option<(&api_types::dp::ActionStatus, &BackupStatusTarget)> {
+    let status = backup.status.as_ref()?;
+    let action = status.actions.get(index)?;
+    let pod = action.target_pod_name.as_ref()?;
+    let name = action.name.as_deref()?;
+    let target = status.targets().iter().find(|t| {
+        let at = t.selected_target_pods.iter().position(|p| p == pod);
+        at.is_some_and(|at| build::action_name(t.name(), at) == name)
+    })?;
+    Some((action, target))
+}
+
+fn lock(set: &Mutex<HashSet<Key>>) -> std::sync::MutexGuard<'_, HashSet<Key>> {
+    set.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,83 @@
+//! The Job that deletes a backup's files (behaviour-backup §6.9; no shell: D2, D31).
+
+use super::build::PodSettings;
+use crate::action::mover::{self, Repository};
+use crate::action::pod;
+use api_types::contract::{labels, pods};
+use api_types::dp::Backup;
+use controller_kit::names;
+use job_runtime::OWNER_UID_LABEL;
+use k8s_openapi::api::batch::v1::{Job, JobSpec};
+use k8s_openapi::api::core::v1::{Container, PodSecurityContext, PodSpec, PodTemplateSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::{Resource, ResourceExt};
+use std::collections::BTreeMap;
+
+const BACKOFF_LIMIT: i32 = 2;
+
+/// `<uid8>-delete-<backup>`.
+pub fn job_name(backup: &Backup) -> String {
+    let uid = backup.uid().unwrap_or_default();
+    let wire = format!("{}-delete-{}", names::short_uid(&uid), backup.name_any());
+    names::child(&wire, &[&uid, "delete"])
+}
+
+/// Deletes `path` and the directories above it that become empty. It carries neither the backup's
+/// labels nor its name, so that it is not taken for one of the backup's workloads.
+pub fn job(backup: &Backup, path: &str, claim: &str, settings: &PodSettings) -> Job {
+    let mut container = Container {
+        name: pods::CONTAINER_DELETER.into(),
+        image: Some(settings.mover_image.clone()),
+        image_pull_policy: Some("IfNotPresent".into()),
+        command: Some(vec!["/datasafed".into(), "delete".into(), path.into()]),
+        security_context: Some(pod::action_container()),
+        ..Container::default()
+    };
+    if settings.zero_resources {
+        pod::zero_unset(&mut container);
+    }
+    let mut spec = PodSpec {
+        containers: vec![container],
+        restart_policy: Some("Never".into()),
+        automount_service_account_token: Some(false),
+        security_context: Some(PodSecurityContext::default()),
+        ..PodSpec::default()
+    };
+    let repository = Repository::Mounted {
+        claim: claim.into(),
+    };
+    mover::inject(
+        &mut spec,
+        Some(&repository),
+        &settings.mover_image,
+        settings.zero_resources,
+    );
+    let labels = BTreeMap::from([
+        (
+            labels::MANAGED_BY.to_owned(),
+            labels::MANAGED_BY_DP.to_owned(),
+        ),
+        (OWNER_UID_LABEL.to_owned(), backup.uid().unwrap_or_default()),
+    ]);
+    Job {
+        metadata: ObjectMeta {
+            name: Some(job_name(backup)),
+            namespace: backup.namespace(),
+            labels: Some(labels.clone()),
+            owner_references: backup.controller_owner_ref(&()).map(|o| vec![o]),
+            ..ObjectMeta::default()
+        },
+        spec: Some(JobSpec {
+            backoff_limit: Some(BACKOFF_LIMIT),
+            template: PodTemplateSpec {
+                metadata: Some(ObjectMeta {
+                    labels: Some(labels),
+                    ..ObjectMeta::default()
+                }),
+                spec: Some(spec),
+            },
+            ..JobSpec::default()
+        }),
+        status: None,
+    }
+}

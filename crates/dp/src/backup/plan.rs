@@ -1,0 +1,285 @@
+//! Decides what a Backup needs next. Pure.
+
+use super::select;
+use super::status::{self, ActionOutcome, Start};
+use crate::error::Stop;
+use crate::reasons;
+use api_types::contract::{FINALIZER, labels};
+use api_types::dp::{
+    ActionPhase, ActionSet, Backup, BackupMethod, BackupPhase, BackupPolicy, BackupRepo,
+    BackupStatus, BackupStatusTarget, DeletionPolicy,
+};
+use jiff::Timestamp;
+use job_runtime::observe::JobState;
+use kube::ResourceExt;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// One look at the caches.
+pub struct Observed {
+    /// The backup.
+    pub backup: Arc<Backup>,
+    /// Its policy.
+    pub policy: Option<Arc<BackupPolicy>>,
+    /// The actions of its method.
+    pub action_set: Option<Arc<ActionSet>>,
+    /// Ready repositories annotated as default.
+    pub default_repos: Vec<String>,
+    /// The repository chosen.
+    pub repo: Option<Arc<BackupRepo>>,
+    /// The repository's claim is in the backup's namespace.
+    pub repo_claim_here: bool,
+    /// What each recorded action's Job came to, parallel to `status.actions`.
+    pub outcomes: Vec<ActionOutcome>,
+    /// Jobs of this backup are still there.
+    pub jobs_left: bool,
+    /// Pods of this backup are still there.
+    pub pods_left: bool,
+    /// A restore that reads this backup is running; its name.
+    pub read_by: Option<String>,
+    /// The Job that deletes the files, once it exists.
+    pub delete_job: Option<JobState>,
+}
+
+/// What to do now.
+#[derive(Debug)]
+pub enum Plan {
+    /// Nothing.
+    Leave,
+    /// Something blocks; it goes into the status.
+    Blocked(Stop),
+    /// It can never work.
+    Refuse(Stop),
+    /// Finalizer and labels come before anything else.
+    Mark(BTreeMap<String, String>),
+    /// Ask the repository's controller for a claim here (wire label `wait-repo-preparation`).
+    AskForRepo(Stop),
+    /// Choose target pods, then store the status it runs under.
+    Start(Ready),
+    /// Create the Jobs of these actions (indices), then store the status.
+    Run {
+        /// Indices of actions without a Job.
+        create: Vec<usize>,
+        /// Status after this look.
+        status: Box<BackupStatus>,
+    },
+    /// The result is stored: its Jobs may go.
+    CleanUp,
+    /// Store phase Deleting.
+    BeginDeletion,
+    /// Wait until its workloads are gone, after deleting them.
+    StopWorkloads,
+    /// Create the Job that deletes its files.
+    DeleteFiles {
+        /// Directory in the repository.
+        path: String,
+        /// Claim of the repository in this namespace.
+        claim: String,
+    },
+    /// Deleting the files failed; the user sees why and may delete that Job to try again.
+    DeletionFailed(String),
+    /// Take the finalizer off.
+    Release,
+}
+
+/// Everything a backup needs is there.
+#[derive(Debug)]
+pub struct Ready {
+    /// Its method.
+    pub method: BackupMethod,
+    /// The repository.
+    pub repo: String,
+    /// Its claim here.
+    pub claim: String,
+    /// Directory in the repository.
+    pub path: String,
+    /// Targets whose pods are to be chosen.
+    pub targets: Vec<api_types::dp::BackupTarget>,
+    /// The policy lists several targets, or one.
+    pub several: bool,
+}
+
+impl Ready {
+    /// With the pods chosen, what the status is made from.
+    pub fn into_start(self, targets: Vec<BackupStatusTarget>) -> Start {
+        Start {
+            method: self.method,
+            repo: self.repo,
+            claim: self.claim,
+            path: self.path,
+            targets,
+            several: self.several,
+        }
+    }
+}
+
+/// What the backup needs next.
+pub fn plan(seen: &Observed, now: Timestamp) -> Plan {
+    let backup = &seen.backup;
+    if backup.metadata.deletion_timestamp.is_some() {
+        return deletion(seen);
+    }
+    match backup.phase() {
+        BackupPhase::New | BackupPhase::InProgress => match prerequisites(seen) {
+            Ok(next) => next,
+            Err(stop) if stop.class == controller_kit::error::Class::Terminal => Plan::Refuse(stop),
+            Err(stop) => Plan::Blocked(stop),
+        },
+        BackupPhase::Running => run(seen, now),
+        BackupPhase::Completed if seen.jobs_left => Plan::CleanUp,
+        _ => Plan::Leave,
+    }
+}
+
+fn prerequisites(seen: &Observed) -> Result<Plan, Stop> {
+    let backup = &seen.backup;
+    let policy_name = &backup.spec.backup_policy_name;
+    let policy = seen.policy.as_ref().ok_or_else(|| {
+        Stop::wait(
+            reasons::BACKUP_POLICY_NOT_FOUND,
+            format!("spec.backupPolicyName: there is no BackupPolicy {policy_name} here"),
+        )
+    })?;
+    let method = select::method(backup, policy)?;
+    let actions = seen.action_set.as_ref().ok_or_else(|| {
+        let name = method.action_set_name().unwrap_or_default();
+        Stop::wait(
+            reasons::ACTION_SET_NOT_FOUND,
+            format!("BackupPolicy {policy_name}: there is no ActionSet {name}"),
+        )
+    })?;
+    select::check_actions(backup, actions)?;
+    let repo_name = select::repo_name(backup, policy, &seen.default_repos)?;
+    let repo = seen.repo.as_ref().ok_or_else(|| {
+        Stop::wait(
+            reasons::BACKUP_REPO_NOT_FOUND,
+            format!("there is no BackupRepo {repo_name}"),
+        )
+    })?;
+    select::check_repo(repo)?;
+    let targets = policy.spec.targets_of(method);
+    if targets.is_empty() {
+        return Err(Stop::terminal(
+            reasons::TARGET_NOT_FOUND,
+            format!("BackupPolicy {policy_name} has neither target nor targets"),
+        ));
+    }
+    let wanted = wanted_labels(seen, actions, &repo_name);
+    let has = |(key, value): (&String, &String)| backup.labels().get(key) == Some(value);
+    let finalizer = backup.finalizers().iter().any(|f| f == FINALIZER);
+    if !finalizer || !wanted.iter().all(has) {
+        return Ok(Plan::Mark(wanted));
+    }
+    if !seen.repo_claim_here {
+        return Ok(Plan::AskForRepo(Stop::wait(
+            reasons::WAIT_FOR_BACKUP_REPO,
+            format!("BackupRepo {repo_name} is being prepared in this namespace"),
+        )));
+    }
+    let namespace = backup.namespace().unwrap_or_default();
+    let root = super::paths::root(
+        repo.spec.path_prefix.as_deref(),
+        &namespace,
+        policy.spec.path_prefix.as_deref(),
+    );
+    Ok(Plan::Start(Ready {
+        method: method.clone(),
+        repo: repo_name,
+        claim: repo
+            .status
+            .as_ref()
+            .and_then(|s| s.backup_pvc_name.clone())
+            .unwrap_or_default(),
+        path: super::paths::base(&root, &backup.name_any()),
+        targets: targets.to_vec(),
+        several: method.target.is_none()
+            && (!method.targets.is_empty() || policy.spec.target.is_none()),
+    }))
+}
+
+fn wanted_labels(seen: &Observed, actions: &ActionSet, repo: &str) -> BTreeMap<String, String> {
+    let backup = &seen.backup;
+    let mut wanted = BTreeMap::from([
+        (
+            labels::BACKUP_TYPE.to_owned(),
+            actions.spec.backup_type.to_string(),
+        ),
+        (
+            labels::BACKUP_POLICY.to_owned(),
+            backup.spec.backup_policy_name.clone(),
+        ),
+        (labels::BACKUP_REPO_NAME.to_owned(), repo.to_owned()),
+    ]);
+    if !backup.labels().contains_key(labels::MANAGED_BY) {
+        wanted.insert(labels::MANAGED_BY.into(), labels::MANAGED_BY_DP.into());
+    }
+    wanted
+}
+
+fn run(seen: &Observed, now: Timestamp) -> Plan {
+    let status = status::folded(&seen.backup, &seen.outcomes, now);
+    let missing =
+        |(i, (action, outcome)): (usize, (&api_types::dp::ActionStatus, &ActionOutcome))| {
+            let fresh = action.phase == Some(ActionPhase::New);
+            (fresh && outcome.state.is_none()).then_some(i)
+        };
+    let create = status
+        .actions
+        .iter()
+        .zip(&seen.outcomes)
+        .enumerate()
+        .filter_map(missing)
+        .collect();
+    Plan::Run {
+        create,
+        status: Box::new(status),
+    }
+}
+
+fn deletion(seen: &Observed) -> Plan {
+    let backup = &seen.backup;
+    if !backup.finalizers().iter().any(|f| f == FINALIZER) {
+        return Plan::Leave;
+    }
+    if let Some(restore) = &seen.read_by {
+        return Plan::Blocked(Stop::wait(
+            reasons::READ_BY_RESTORE,
+            format!(
+                "restore {restore} reads this backup; its files are deleted when it has finished"
+            ),
+        ));
+    }
+    if backup.phase() != BackupPhase::Deleting {
+        return Plan::BeginDeletion;
+    }
+    if seen.jobs_left || seen.pods_left {
+        return Plan::StopWorkloads;
+    }
+    // Retain keeps the data and lets the object go (behaviour-backup D20).
+    if backup.spec.deletion_policy == DeletionPolicy::Retain {
+        return Plan::Release;
+    }
+    let status = backup.status.as_ref();
+    let path = status.and_then(|s| s.path.clone()).unwrap_or_default();
+    let claim = status
+        .and_then(|s| s.persistent_volume_claim_name.clone())
+        .unwrap_or_default();
+    // A path that does not name the backup is never deleted.
+    if claim.is_empty()
+        || !path.split('/').any(|part| part == backup.name_any())
+        || !seen.repo_claim_here
+    {
+        return Plan::Release;
+    }
+    match &seen.delete_job {
+        None => Plan::DeleteFiles { path, claim },
+        Some(JobState::Running { .. }) => Plan::Leave,
+        Some(JobState::Succeeded { .. }) => Plan::Release,
+        Some(JobState::Failed { why, message, .. }) => {
+            let told = message
+                .as_deref()
+                .and_then(mover_protocol::RunResult::parse);
+            Plan::DeletionFailed(told.map_or_else(|| why.clone(), |r| r.message))
+        }
+    }
+}

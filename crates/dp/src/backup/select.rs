@@ -1,0 +1,219 @@
+//! Chooses what a backup works on: method, repository and target pods (behaviour-backup §3.2, §3.5).
+
+use crate::error::Stop;
+use crate::reasons;
+use api_types::dp::{
+    AccessMethod, ActionSet, Backup, BackupMethod, BackupPolicy, BackupRepo, BackupStatusTarget,
+    BackupTarget, BackupType, Phase, PodSelectionStrategy,
+};
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
+
+/// The method of the policy that the backup names.
+///
+/// # Errors
+/// Wait while the policy is not Available, Terminal where the method can not be carried out.
+pub fn method<'a>(backup: &Backup, policy: &'a BackupPolicy) -> Result<&'a BackupMethod, Stop> {
+    let name = &backup.spec.backup_method;
+    let of = policy.name_any();
+    if policy.status.as_ref().and_then(|s| s.phase.as_ref()) == Some(&Phase::Unavailable) {
+        let why = policy
+            .status
+            .as_ref()
+            .and_then(|s| s.message.clone())
+            .unwrap_or_default();
+        return Err(Stop::wait(
+            reasons::BACKUP_POLICY_UNAVAILABLE,
+            format!("BackupPolicy {of} is Unavailable: {why}"),
+        ));
+    }
+    let method = policy.spec.method(name).ok_or_else(|| {
+        let known: Vec<&str> = policy
+            .spec
+            .backup_methods
+            .iter()
+            .map(|m| m.name.as_str())
+            .collect();
+        Stop::terminal(
+            reasons::BACKUP_METHOD_NOT_FOUND,
+            format!(
+                "spec.backupMethod: BackupPolicy {of} has no method {name}; it has {}",
+                known.join(", ")
+            ),
+        )
+    })?;
+    let not_served = |what: &str| {
+        Err(Stop::terminal(
+            reasons::NOT_SERVED_YET,
+            format!("method {name} of BackupPolicy {of}: {what} is not served yet"),
+        ))
+    };
+    if method.snapshot_volumes() {
+        return not_served("snapshotVolumes");
+    }
+    if method.action_set_name().is_none() {
+        return Err(Stop::terminal(
+            reasons::NO_BACKUP_ACTION,
+            format!(
+                "method {name} of BackupPolicy {of} has neither actionSetName nor snapshotVolumes"
+            ),
+        ));
+    }
+    if policy.spec.encryption_config.is_some() {
+        return not_served("spec.encryptionConfig");
+    }
+    if policy.spec.use_kopia() {
+        return not_served("spec.useKopia");
+    }
+    Ok(method)
+}
+
+/// Whether the ActionSet's backup half can be carried out with these parameters.
+///
+/// # Errors
+/// Terminal, naming the field.
+pub fn check_actions(backup: &Backup, actions: &ActionSet) -> Result<(), Stop> {
+    let name = actions.name_any();
+    let not_served = |what: &str| {
+        Err(Stop::terminal(
+            reasons::NOT_SERVED_YET,
+            format!("ActionSet {name}: {what} is not served yet"),
+        ))
+    };
+    if !matches!(
+        actions.spec.backup_type,
+        BackupType::Full | BackupType::Selective
+    ) {
+        return not_served(&format!("backupType {}", actions.spec.backup_type));
+    }
+    let parts = actions.spec.backup.as_ref();
+    let Some(parts) = parts.filter(|b| b.backup_data.is_some()) else {
+        return Err(Stop::terminal(
+            reasons::NO_BACKUP_ACTION,
+            format!("ActionSet {name} has no backup.backupData"),
+        ));
+    };
+    if !parts.pre_backup.is_empty() || !parts.post_backup.is_empty() {
+        return not_served("backup.preBackup and backup.postBackup");
+    }
+    if let Some(unknown) = backup
+        .spec
+        .parameters
+        .iter()
+        .find(|p| !parts.with_parameters.contains(&p.name))
+    {
+        return Err(Stop::terminal(
+            reasons::INVALID_PARAMETERS,
+            format!(
+                "spec.parameters: ActionSet {name} does not take {}",
+                unknown.name
+            ),
+        ));
+    }
+    Ok(())
+}
+
+/// Name of the repository: the backup's label, the policy's choice, or the single default one.
+///
+/// # Errors
+/// Wait where there is no default repository, or more than one.
+pub fn repo_name(
+    backup: &Backup,
+    policy: &BackupPolicy,
+    defaults: &[String],
+) -> Result<String, Stop> {
+    let label = backup
+        .labels()
+        .get(api_types::contract::labels::BACKUP_REPO_NAME)
+        .cloned();
+    let chosen = label
+        .or_else(|| policy.spec.backup_repo_name.clone())
+        .filter(|n| !n.is_empty());
+    match (chosen, defaults) {
+        (Some(name), _) => Ok(name),
+        (None, [only]) => Ok(only.clone()),
+        (None, []) => Err(Stop::wait(
+            reasons::BACKUP_REPO_NOT_FOUND,
+            "no BackupRepo is named in BackupPolicy.spec.backupRepoName, and none is Ready and annotated \
+             dataprotection.kubeblocks.io/is-default-repo=true",
+        )),
+        (None, several) => Err(Stop::wait(
+            reasons::BACKUP_REPO_NOT_FOUND,
+            format!(
+                "BackupRepos {} are all annotated as default; keep one, or name one in the BackupPolicy",
+                several.join(", ")
+            ),
+        )),
+    }
+}
+
+/// Whether the repository can be used now.
+///
+/// # Errors
+/// Wait until it is Ready (behaviour-backup D13: not being Ready for a moment is no failed backup).
+pub fn check_repo(repo: &BackupRepo) -> Result<(), Stop> {
+    let name = repo.name_any();
+    if repo.spec.access_method() == AccessMethod::Tool {
+        return Err(Stop::wait(
+            reasons::NOT_SERVED_YET,
+            format!("BackupRepo {name}: accessMethod Tool is not served yet"),
+        ));
+    }
+    if repo.is_ready() {
+        return Ok(());
+    }
+    let status = repo.status.as_ref();
+    let blocker = status.and_then(|s| s.conditions.iter().find(|c| c.status != "True"));
+    let why = blocker.map_or_else(
+        || "it was not checked yet".to_owned(),
+        |c| format!("{}: {}", c.reason, c.message),
+    );
+    Err(Stop::wait(
+        reasons::BACKUP_REPO_NOT_READY,
+        format!("BackupRepo {name} is not Ready: {why}"),
+    ))
+}
+
+/// The pods of one target to back up, chosen from those its selector matches (behaviour-backup
+/// §3.5): the first available by name, or all of them.
+///
+/// # Errors
+/// Wait until there is one.
+pub fn target_pods(target: &BackupTarget, mut pods: Vec<Pod>) -> Result<BackupStatusTarget, Stop> {
+    pods.sort_by_key(ResourceExt::name_any);
+    let selector = target.pod_selector.as_ref();
+    let all = target.strategy() == PodSelectionStrategy::All;
+    let chosen: Vec<String> = if all {
+        pods.iter().map(ResourceExt::name_any).collect()
+    } else {
+        pods.iter()
+            .filter(|p| is_available(p))
+            .take(1)
+            .map(ResourceExt::name_any)
+            .collect()
+    };
+    if chosen.is_empty() {
+        let labels = selector
+            .map(|s| format!("{:?}", s.match_labels))
+            .unwrap_or_default();
+        let found = if pods.is_empty() {
+            format!("no pod matches {labels}")
+        } else {
+            format!("none of {} pods that match {labels} is Ready", pods.len())
+        };
+        return Err(Stop::wait(
+            reasons::TARGET_POD_NOT_FOUND,
+            format!("target.podSelector: {found}"),
+        ));
+    }
+    let mut recorded = BackupStatusTarget::from(target.clone());
+    recorded.selected_target_pods = chosen;
+    Ok(recorded)
+}
+
+/// Ready and not going away.
+pub fn is_available(pod: &Pod) -> bool {
+    let ready = pod.status.as_ref().and_then(|s| s.conditions.as_ref());
+    pod.metadata.deletion_timestamp.is_none()
+        && ready.is_some_and(|c| c.iter().any(|c| c.type_ == "Ready" && c.status == "True"))
+}

@@ -1,0 +1,120 @@
+//! What every controller of this process shares: caches, settings, worker accounts.
+
+use crate::action::worker::Workers;
+use crate::backup::build::PodSettings;
+use api_types::contract::{annotations, labels, names::POPULATE_PREFIX};
+use api_types::dp::{ActionSet, Backup, BackupPolicy, BackupRepo, GROUP, Restore, StorageProvider};
+use controller_kit::stores::Store;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod};
+use k8s_openapi::api::storage::v1::{CSIDriver, StorageClass};
+use kube::ResourceExt;
+
+/// Caches of everything this operator looks at. Each holds only what concerns it.
+#[derive(Clone)]
+pub struct Stores {
+    /// All of them.
+    pub action_sets: Store<ActionSet>,
+    /// All of them, without the big annotations.
+    pub backups: Store<Backup>,
+    /// All of them.
+    pub policies: Store<BackupPolicy>,
+    /// All of them.
+    pub repos: Store<BackupRepo>,
+    /// All of them.
+    pub restores: Store<Restore>,
+    /// All of them.
+    pub providers: Store<StorageProvider>,
+    /// Claims that wait for data of ours, prime claims, and claims of repositories.
+    pub claims: Store<PersistentVolumeClaim>,
+    /// Volumes of prime claims, and those that carry our proof.
+    pub volumes: Store<PersistentVolume>,
+    /// All of them.
+    pub classes: Store<StorageClass>,
+    /// Jobs of ours, by label.
+    pub jobs: Store<Job>,
+    /// Pods of ours, by label.
+    pub pods: Store<Pod>,
+    /// All of them.
+    pub drivers: Store<CSIDriver>,
+}
+
+impl Default for Stores {
+    fn default() -> Self {
+        Stores {
+            action_sets: Store::new(|_| true, |_| {}),
+            backups: Store::new(|_| true, trim_backup),
+            policies: Store::new(|_| true, |_| {}),
+            repos: Store::new(|_| true, |_| {}),
+            restores: Store::new(|_| true, |_| {}),
+            providers: Store::new(|_| true, |_| {}),
+            claims: Store::new(is_our_claim, trim_claim),
+            volumes: Store::new(is_our_volume, |_| {}),
+            classes: Store::new(|_| true, |_| {}),
+            jobs: Store::new(|_| true, |_| {}),
+            pods: Store::new(|_| true, trim_pod),
+            drivers: Store::new(|_| true, |_| {}),
+        }
+    }
+}
+
+/// Whether a claim names one of our kinds as its source.
+pub fn names_our_source(claim: &PersistentVolumeClaim) -> bool {
+    let source = claim.spec.as_ref().and_then(|s| s.data_source_ref.as_ref());
+    source.is_some_and(|s| s.api_group.as_deref() == Some(GROUP) && !s.name.is_empty())
+}
+
+fn is_our_claim(claim: &PersistentVolumeClaim) -> bool {
+    names_our_source(claim)
+        || claim.name_any().starts_with(POPULATE_PREFIX)
+        || claim.labels().contains_key(labels::BACKUP_REPO_NAME)
+}
+
+fn is_our_volume(volume: &PersistentVolume) -> bool {
+    let claim = volume.spec.as_ref().and_then(|s| s.claim_ref.as_ref());
+    let of_prime = claim
+        .and_then(|c| c.name.as_deref())
+        .is_some_and(|n| n.starts_with(POPULATE_PREFIX));
+    of_prime
+        || volume
+            .annotations()
+            .contains_key(annotations::POPULATED_TARGET_UID)
+}
+
+fn trim_backup(backup: &mut Backup) {
+    let notes = backup.annotations_mut();
+    for big in [
+        annotations::CLUSTER_SNAPSHOT,
+        annotations::ENCRYPTED_SYSTEM_ACCOUNTS,
+        LAST_APPLIED,
+    ] {
+        notes.remove(big);
+    }
+}
+
+fn trim_claim(claim: &mut PersistentVolumeClaim) {
+    claim.annotations_mut().remove(LAST_APPLIED);
+}
+
+/// Of our own pods only state is read; their spec is the largest part.
+fn trim_pod(pod: &mut Pod) {
+    pod.spec = None;
+    pod.metadata.annotations = None;
+}
+
+/// What `kubectl apply` leaves on objects.
+pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// What controllers share besides caches.
+pub struct Context {
+    /// Caches.
+    pub stores: Stores,
+    /// What goes into pods.
+    pub pods: PodSettings,
+    /// Worker accounts.
+    pub workers: Workers,
+    /// The operator's own namespace.
+    pub own_namespace: String,
+    /// Service accounts that a user's Restore may name (design D24).
+    pub allowed_accounts: Vec<String>,
+}

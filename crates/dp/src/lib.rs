@@ -1,0 +1,18 @@
+//! The data protection operator: backups, repositories, restores and populated claims.
+//!
+//! One folder per controller; in each `plan`, `build`, `status` are pure, `observe` and `apply` do
+//! the I/O. Nothing here imports the apps operator.
+pub mod access;
+pub mod action;
+pub mod actionset;
+pub mod args;
+pub mod backup;
+pub mod context;
+pub mod error;
+pub mod policy;
+pub mod populate;
+pub mod provider;
+pub mod reasons;
+pub mod repo;
+pub mod restore;
+pub mod wiring;

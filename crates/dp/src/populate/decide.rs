@@ -1,0 +1,329 @@
+//! Decides what a claim's volume is to hold and where it comes from (behaviour-restore §2, §4;
+//! design D6, D7, D11). Pure.
+
+use super::parameters::{self, Asked};
+use super::rebind::Mode;
+use super::source;
+use crate::error::Stop;
+use crate::reasons;
+use crate::restore::plan::usable;
+use api_types::contract::annotations;
+use api_types::dp::{ActionSet, Backup, BackupType, GROUP, Restore, SchedulingSpec};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, ResourceRequirements};
+use k8s_openapi::api::storage::v1::StorageClass;
+use kube::ResourceExt;
+
+/// Where a claim's data comes from, by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceRef {
+    /// `Backup` or `Restore`.
+    pub kind: String,
+    /// Namespace of that object.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// One look at what the decision depends on.
+pub struct Sources<'a> {
+    /// The waiting claim.
+    pub claim: &'a PersistentVolumeClaim,
+    /// Its class, where it names one and it exists.
+    pub class: Option<&'a StorageClass>,
+    /// The source Restore, for a claim of that kind.
+    pub source_restore: Option<&'a Restore>,
+    /// The backup.
+    pub backup: Option<&'a Backup>,
+    /// That backup's actions.
+    pub action_set: Option<&'a ActionSet>,
+}
+
+/// What is to be done for a claim.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Intent {
+    /// Data, or an empty volume.
+    pub mode: Mode,
+    /// Namespace and name of the backup.
+    pub backup: (String, String),
+    /// Target of the backup; `None` where it has no name.
+    pub target: Option<String>,
+    /// Source pod, where the backup holds several.
+    pub source_pod: Option<String>,
+    /// Volume of the backup.
+    pub volume: Option<String>,
+    /// Explicit mount path.
+    pub mount_path: Option<String>,
+    /// What the annotations ask for.
+    pub asked: Asked,
+    /// From a source Restore.
+    pub resources: Option<ResourceRequirements>,
+    /// From a source Restore.
+    pub backoff_limit: Option<i32>,
+    /// From a source Restore.
+    pub service_account: Option<String>,
+    /// From a source Restore.
+    pub scheduling: Option<SchedulingSpec>,
+}
+
+/// The source a claim names.
+///
+/// # Errors
+/// Terminal where namespaces contradict each other, before anything is read.
+pub fn source_ref(claim: &PersistentVolumeClaim) -> Result<Option<SourceRef>, Stop> {
+    let Some(source) = claim.spec.as_ref().and_then(|s| s.data_source_ref.as_ref()) else {
+        return Ok(None);
+    };
+    if source.api_group.as_deref() != Some(GROUP) || source.name.is_empty() {
+        return Ok(None);
+    }
+    let own = claim.namespace().unwrap_or_default();
+    let explicit = source.namespace.clone().filter(|n| !n.is_empty());
+    let noted = claim
+        .annotations()
+        .get(annotations::RESTORE_SOURCE_NAMESPACE)
+        .cloned()
+        .filter(|n| !n.is_empty());
+    let namespace = match (source.kind.as_str(), explicit, noted) {
+        ("Restore", Some(other), _) if other != own => {
+            return Err(Stop::terminal(
+                reasons::FOREIGN_NAMESPACE,
+                format!(
+                    "spec.dataSourceRef: Restore {other}/{} is in another namespace; use one of {own}",
+                    source.name
+                ),
+            ));
+        }
+        ("Restore", _, _) => own,
+        ("Backup", Some(a), Some(b)) if a != b => {
+            return Err(Stop::terminal(
+                reasons::NAMESPACE_CONFLICT,
+                format!(
+                    "spec.dataSourceRef.namespace is {a}, annotation {} is {b}",
+                    annotations::RESTORE_SOURCE_NAMESPACE
+                ),
+            ));
+        }
+        ("Backup", explicit, noted) => explicit.or(noted).unwrap_or(own),
+        _ => return Ok(None),
+    };
+    Ok(Some(SourceRef {
+        kind: source.kind.clone(),
+        namespace,
+        name: source.name.clone(),
+    }))
+}
+
+/// The backup that a claim reads, as far as its source is known.
+pub fn backup_ref(
+    source: &SourceRef,
+    source_restore: Option<&Restore>,
+) -> Option<(String, String)> {
+    if source.kind == "Backup" {
+        return Some((source.namespace.clone(), source.name.clone()));
+    }
+    source_restore.map(|r| (r.spec.backup.namespace.clone(), r.spec.backup.name.clone()))
+}
+
+/// What is to be done for this claim.
+///
+/// # Errors
+/// One blocker: Terminal or Wait.
+pub fn decide(seen: &Sources<'_>, source: &SourceRef) -> Result<Intent, Stop> {
+    let claim = seen.claim;
+    let mut asked = parameters::read(claim)?;
+    check_class(claim, seen.class)?;
+    let source_restore = match source.kind.as_str() {
+        "Restore" => Some(source_restore(seen, source)?),
+        _ => None,
+    };
+    let own = claim.namespace().unwrap_or_default();
+    let (namespace, name) = backup_ref(source, seen.source_restore).unwrap_or_default();
+    if namespace != own {
+        return Err(Stop::wait(
+            reasons::GRANT_MISSING,
+            format!(
+                "Backup {namespace}/{name} is in another namespace; reading it needs a ReferenceGrant there"
+            ),
+        ));
+    }
+    let backup = seen.backup.ok_or_else(|| {
+        Stop::wait(
+            reasons::BACKUP_NOT_FOUND,
+            format!("there is no Backup {namespace}/{name}"),
+        )
+    })?;
+    usable(backup)?;
+    let actions = check_actions(seen, backup)?;
+    let (mode, target, pod, volume) = match source_restore {
+        Some(restore) => {
+            let target = restore.spec.backup.source_target_name.clone();
+            let config = restore
+                .spec
+                .prepare_data_config
+                .as_ref()
+                .and_then(|c| c.data_source_ref.as_ref());
+            (
+                Mode::Data,
+                target,
+                None,
+                config.and_then(|c| c.volume_source.clone()),
+            )
+        }
+        None => source::choose(claim, backup, &asked)?,
+    };
+    let has_prepare = actions
+        .spec
+        .restore
+        .as_ref()
+        .is_some_and(|r| r.prepare_data.is_some());
+    let has_post_ready = actions
+        .spec
+        .restore
+        .as_ref()
+        .is_some_and(|r| !r.post_ready.is_empty());
+    let mode = match (mode, has_prepare, has_post_ready) {
+        (Mode::ProvisionOnly, _, _) => Mode::ProvisionOnly,
+        (Mode::Data, true, _) => Mode::Data,
+        (Mode::Data, false, true) if source::asked_by_apps(claim) => Mode::ProvisionOnly,
+        (Mode::Data, false, true) => {
+            return Err(Stop::terminal(
+                reasons::NO_DATA_RESTORED,
+                format!(
+                    "ActionSet {} restores only into a running database; a volume alone can not be filled",
+                    actions.name_any()
+                ),
+            ));
+        }
+        (Mode::Data, false, false) => {
+            return Err(Stop::terminal(
+                reasons::NO_RESTORE_ACTION,
+                format!(
+                    "ActionSet {} has neither restore.prepareData nor restore.postReady",
+                    actions.name_any()
+                ),
+            ));
+        }
+    };
+    let block = claim.spec.as_ref().and_then(|s| s.volume_mode.as_deref()) == Some("Block");
+    if mode == Mode::Data && block {
+        return Err(Stop::terminal(
+            reasons::BLOCK_VOLUME,
+            "spec.volumeMode: Block volumes can not be filled by a Job yet",
+        ));
+    }
+    if let Some(restore) = source_restore {
+        asked.env.clone_from(&restore.spec.env);
+        asked.parameters.clone_from(&restore.spec.parameters);
+        asked.restore_time.clone_from(&restore.spec.restore_time);
+    }
+    let config = source_restore.and_then(|r| r.spec.prepare_data_config.as_ref());
+    Ok(Intent {
+        mode,
+        backup: (namespace, name),
+        target: target.filter(|t| !t.is_empty()),
+        source_pod: pod,
+        volume,
+        mount_path: config.and_then(|c| c.data_source_ref.as_ref()?.mount_path.clone()),
+        asked,
+        resources: source_restore.and_then(|r| r.spec.container_resources.clone()),
+        backoff_limit: source_restore.and_then(|r| r.spec.backoff_limit),
+        service_account: source_restore.and_then(|r| r.spec.service_account_name.clone()),
+        scheduling: config.and_then(|c| c.scheduling_spec.clone()),
+    })
+}
+
+fn check_class(claim: &PersistentVolumeClaim, class: Option<&StorageClass>) -> Result<(), Stop> {
+    let name = claim
+        .spec
+        .as_ref()
+        .and_then(|s| s.storage_class_name.as_deref());
+    let class = match (name, class) {
+        (None, _) => return Ok(()),
+        (Some(""), _) => {
+            return Err(Stop::terminal(
+                reasons::STATIC_CLASS,
+                "spec.storageClassName is empty: statically provisioned volumes can not be populated; name a class",
+            ));
+        }
+        (Some(name), None) => {
+            return Err(Stop::wait(
+                reasons::STORAGE_CLASS_NOT_FOUND,
+                format!("spec.storageClassName: there is no StorageClass {name}"),
+            ));
+        }
+        (Some(_), Some(class)) => class,
+    };
+    let migrated = claim.annotations().contains_key(annotations::MIGRATED_TO);
+    if class.provisioner.starts_with("kubernetes.io/") && !migrated {
+        return Err(Stop::terminal(
+            reasons::IN_TREE_PROVISIONER,
+            format!(
+                "StorageClass {}: the in-tree provisioner {} takes no data source; use a CSI class",
+                class.name_any(),
+                class.provisioner
+            ),
+        ));
+    }
+    Ok(())
+}
+
+fn source_restore<'a>(seen: &Sources<'a>, source: &SourceRef) -> Result<&'a Restore, Stop> {
+    let restore = seen.source_restore.ok_or_else(|| {
+        let at = format!("{}/{}", source.namespace, source.name);
+        Stop::wait(
+            reasons::SOURCE_RESTORE_NOT_FOUND,
+            format!("spec.dataSourceRef: there is no Restore {at}"),
+        )
+    })?;
+    let config = restore.spec.prepare_data_config.as_ref();
+    if config.is_none_or(|c| c.data_source_ref.is_none()) {
+        return Err(Stop::terminal(
+            reasons::NO_RESTORE_ACTION,
+            format!(
+                "Restore {} has no spec.prepareDataConfig.dataSourceRef",
+                source.name
+            ),
+        ));
+    }
+    Ok(restore)
+}
+
+fn check_actions<'a>(seen: &Sources<'a>, backup: &Backup) -> Result<&'a ActionSet, Stop> {
+    let name = backup.name_any();
+    let method = backup
+        .status
+        .as_ref()
+        .and_then(|s| s.backup_method.as_ref())
+        .ok_or_else(|| {
+            Stop::terminal(
+                reasons::BACKUP_FAILED,
+                format!("Backup {name} recorded no method (status.backupMethod)"),
+            )
+        })?;
+    if method.snapshot_volumes() {
+        return Err(Stop::terminal(
+            reasons::NOT_SERVED_YET,
+            format!("Backup {name}: restoring volume snapshots is not served yet"),
+        ));
+    }
+    let wanted = method.action_set_name().unwrap_or_default();
+    let actions = seen.action_set.ok_or_else(|| {
+        Stop::wait(
+            reasons::ACTION_SET_NOT_FOUND,
+            format!("there is no ActionSet {wanted}, which Backup {name} was made with"),
+        )
+    })?;
+    if !matches!(
+        actions.spec.backup_type,
+        BackupType::Full | BackupType::Selective
+    ) {
+        return Err(Stop::terminal(
+            reasons::NOT_SERVED_YET,
+            format!(
+                "ActionSet {wanted}: restoring backupType {} is not served yet",
+                actions.spec.backup_type
+            ),
+        ));
+    }
+    Ok(actions)
+}

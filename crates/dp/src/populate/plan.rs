@@ -1,0 +1,142 @@
+//! Joins the decision about a claim's source with the hand-over of its volume. Pure.
+
+use super::decide::Intent;
+use super::rebind::{self, Mode, Next, Verdict, Write};
+use super::state::State;
+use super::status::Report;
+use crate::error::Stop;
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use std::sync::Arc;
+
+/// One look at the caches.
+pub struct Observed {
+    /// The waiting claim.
+    pub claim: Arc<PersistentVolumeClaim>,
+    /// What is stored on it.
+    pub state: State,
+    /// The retry token it carries now, empty without one.
+    pub retry: String,
+    /// Why the user accepts what is bound.
+    pub accept: Option<String>,
+    /// Hand-over as seen.
+    pub rebind: rebind::Observed,
+    /// What is to be done for it.
+    pub intent: Result<Intent, Stop>,
+    /// What the execution says while it runs or after it failed: reason and message.
+    pub execution_says: Option<(&'static str, String)>,
+    /// Name of prime claim and execution.
+    pub prime_name: String,
+    /// The bound volume was only provisioned, as its proof says.
+    pub proven_provision_only: bool,
+}
+
+/// What to do now.
+#[derive(Debug, PartialEq)]
+pub enum Plan {
+    /// Nothing.
+    Leave,
+    /// Store conditions and state.
+    Store(Report, State),
+    /// Create the prime claim.
+    CreatePrime,
+    /// Mark the prime claim, then create the execution.
+    StartExecution(Box<Intent>),
+    /// One of the writes of the hand-over that need nothing more.
+    Rebind(Write),
+}
+
+/// What the claim needs next.
+pub fn plan(seen: &Observed) -> Plan {
+    match rebind::next(&seen.rebind) {
+        Next::Settled => Plan::Leave,
+        Next::Wait(blocker) => {
+            if seen.rebind.target.attempt == 0
+                && seen.rebind.target.volume_name.is_none()
+                && let Err(stop) = &seen.intent
+            {
+                return stopped(seen, stop);
+            }
+            let said = seen
+                .execution_says
+                .as_ref()
+                .filter(|_| blocker == rebind::Blocker::Execution);
+            let report = match said {
+                Some((reason, message)) => Report::waiting(reason, message.clone()),
+                None => Report::of_blocker(blocker, &seen.prime_name),
+            };
+            Plan::Store(report, seen.state.clone())
+        }
+        Next::Write(write) => carry(seen, write),
+    }
+}
+
+fn carry(seen: &Observed, write: Write) -> Plan {
+    match write {
+        Write::BeginAttempt { attempt } => {
+            let voided = seen.state.attempt > 0 && seen.rebind.target.stored != Verdict::Failed;
+            let provision_only = match &seen.intent {
+                Ok(intent) => intent.mode == Mode::ProvisionOnly,
+                Err(_) if voided => seen.state.provision_only,
+                Err(stop) => return stopped(seen, stop),
+            };
+            let state = State {
+                attempt,
+                provision_only,
+                retry: seen.retry.clone(),
+                ..seen.state.clone()
+            };
+            let message = if provision_only {
+                "Provisioning PVC without data restore"
+            } else {
+                "Populator started"
+            };
+            Plan::Store(
+                Report::waiting(crate::reasons::POPULATING_DATA, message),
+                state,
+            )
+        }
+        Write::CreatePrime { .. } => match &seen.intent {
+            Ok(_) => Plan::CreatePrime,
+            Err(stop) => stopped(seen, stop),
+        },
+        Write::StartExecution { .. } => match &seen.intent {
+            Ok(intent) => Plan::StartExecution(Box::new(intent.clone())),
+            Err(stop) => stopped(seen, stop),
+        },
+        Write::StoreRestored => {
+            let report = match &seen.accept {
+                Some(why) if !proven(seen) => Report::accepted(why),
+                _ => Report::restored(seen.proven_provision_only),
+            };
+            Plan::Store(report, seen.state.clone())
+        }
+        Write::StoreFailed { fault } => {
+            let told = seen
+                .execution_says
+                .as_ref()
+                .map(|(_, message)| message.clone());
+            Plan::Store(
+                Report::of_fault(fault, &seen.prime_name, told),
+                seen.state.clone(),
+            )
+        }
+        other => Plan::Rebind(other),
+    }
+}
+
+fn proven(seen: &Observed) -> bool {
+    let target = &seen.rebind.target;
+    seen.rebind.volumes.iter().any(|v| {
+        target.volume_name.as_ref() == Some(&v.name) && v.proof.as_ref() == Some(&target.uid)
+    })
+}
+
+/// A blocker of the source. A retry token is consumed by a refusal too, or it would be refused for
+/// ever.
+fn stopped(seen: &Observed, stop: &Stop) -> Plan {
+    let mut state = seen.state.clone();
+    if stop.class == controller_kit::error::Class::Terminal {
+        state.retry.clone_from(&seen.retry);
+    }
+    Plan::Store(Report::of_stop(stop), state)
+}

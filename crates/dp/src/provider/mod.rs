@@ -1,0 +1,31 @@
+//! Storage providers: Ready when the CSI driver they name is there (behaviour-backup §12).
+
+pub mod status;
+
+use crate::context::Context;
+use crate::error::Error;
+use api_types::dp::StorageProvider;
+use controller_kit::drive::Again;
+use controller_kit::writes::Writer;
+use controller_kit::{Key, clock};
+use std::sync::Arc;
+
+/// One look at one provider.
+pub async fn reconcile(key: Key, context: Arc<Context>, writer: Writer) -> Result<Again, Error> {
+    let Some(provider) = context.stores.providers.get("", &key.name) else {
+        return Ok(Again::OnEvent);
+    };
+    let driver = provider.spec.csi_driver_name.clone().unwrap_or_default();
+    let installed = driver.is_empty() || context.stores.drivers.get("", &driver).is_some();
+    let old = provider.status.clone().unwrap_or_default();
+    let new = status::status(&provider, installed, clock::now());
+    writer
+        .store_status(
+            &writer.cluster::<StorageProvider>(),
+            provider.as_ref(),
+            &old,
+            &new,
+        )
+        .await?;
+    Ok(Again::OnEvent)
+}

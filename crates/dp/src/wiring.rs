@@ -1,0 +1,489 @@
+//! Which caches exist, which controller sees which, and what wakes an object.
+
+use crate::action::worker::{WorkerNames, Workers};
+use crate::args::Args;
+use crate::backup::build::PodSettings;
+use crate::context::{Context, Stores, names_our_source};
+use crate::{actionset, backup, policy, populate, provider, repo, restore};
+use api_types::contract::labels;
+use api_types::contract::names::populate_target_uid;
+use api_types::dp::Backup;
+use controller_kit::Key;
+use controller_kit::drive::Driver;
+use controller_kit::events::Events;
+use controller_kit::queue::Queue;
+use controller_kit::run::Runtime;
+use controller_kit::stores::{Scope, Watched};
+use controller_kit::writes::Writer;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::{Resource, ResourceExt};
+use std::sync::Arc;
+use tokio::task::JoinSet;
+
+/// Label selector of everything this operator makes in namespaces.
+const OURS: &str = "app.kubernetes.io/managed-by=kubeblocks-dataprotection";
+
+/// One queue per controller.
+#[derive(Clone, Default)]
+struct Queues {
+    action_sets: Arc<Queue>,
+    backups: Arc<Queue>,
+    claims: Arc<Queue>,
+    policies: Arc<Queue>,
+    providers: Arc<Queue>,
+    repos: Arc<Queue>,
+    restores: Arc<Queue>,
+}
+
+/// Starts the caches and returns once all are filled.
+pub async fn start_stores(runtime: &Runtime) -> Stores {
+    let stores = Stores::default();
+    let (client, metrics, stop) = (&runtime.client, &runtime.metrics, &runtime.stop);
+    let mut namespaces = runtime.settings.namespaces.clone();
+    let all = Scope {
+        namespaces: namespaces.clone(),
+        labels: None,
+    };
+    // Pre-checks run in the operator's own namespace, also when only others are served.
+    if !namespaces.is_empty() && !namespaces.contains(&runtime.settings.namespace) {
+        namespaces.push(runtime.settings.namespace.clone());
+    }
+    let ours = Scope {
+        namespaces: namespaces.clone(),
+        labels: Some(OURS),
+    };
+    let with_own = Scope {
+        namespaces,
+        labels: None,
+    };
+    let cluster = Scope::default();
+    stores
+        .action_sets
+        .watch_cluster(client, &cluster, metrics, stop);
+    stores.repos.watch_cluster(client, &cluster, metrics, stop);
+    stores
+        .providers
+        .watch_cluster(client, &cluster, metrics, stop);
+    stores
+        .volumes
+        .watch_cluster(client, &cluster, metrics, stop);
+    stores
+        .classes
+        .watch_cluster(client, &cluster, metrics, stop);
+    stores
+        .drivers
+        .watch_cluster(client, &cluster, metrics, stop);
+    stores.backups.watch_namespaced(client, &all, metrics, stop);
+    stores
+        .policies
+        .watch_namespaced(client, &all, metrics, stop);
+    stores
+        .restores
+        .watch_namespaced(client, &all, metrics, stop);
+    stores
+        .claims
+        .watch_namespaced(client, &with_own, metrics, stop);
+    stores.jobs.watch_namespaced(client, &ours, metrics, stop);
+    stores.pods.watch_namespaced(client, &ours, metrics, stop);
+    stores
+}
+
+/// Waits until every cache has listed once.
+pub async fn fill_stores(stores: &Stores) {
+    stores.action_sets.ready().await;
+    stores.repos.ready().await;
+    stores.providers.ready().await;
+    stores.volumes.ready().await;
+    stores.classes.ready().await;
+    stores.drivers.ready().await;
+    stores.backups.ready().await;
+    stores.policies.ready().await;
+    stores.restores.ready().await;
+    stores.claims.ready().await;
+    stores.jobs.ready().await;
+    stores.pods.ready().await;
+}
+
+/// Shows all caches under `/debug/state`.
+pub fn show_stores(runtime: &Runtime, stores: &Stores) {
+    let show = |store: Box<dyn Watched>| runtime.health.show_store(store);
+    show(Box::new(stores.action_sets.clone()));
+    show(Box::new(stores.backups.clone()));
+    show(Box::new(stores.policies.clone()));
+    show(Box::new(stores.repos.clone()));
+    show(Box::new(stores.restores.clone()));
+    show(Box::new(stores.providers.clone()));
+    show(Box::new(stores.claims.clone()));
+    show(Box::new(stores.volumes.clone()));
+    show(Box::new(stores.classes.clone()));
+    show(Box::new(stores.jobs.clone()));
+    show(Box::new(stores.pods.clone()));
+    show(Box::new(stores.drivers.clone()));
+}
+
+/// Starts every controller, as leader.
+pub fn start_controllers(
+    runtime: &Runtime,
+    args: &Args,
+    stores: &Stores,
+    controllers: &mut JoinSet<()>,
+) {
+    let queues = Queues::default();
+    wake_by_events(stores, &queues);
+    seed(stores, &queues);
+    let context = Arc::new(context(args, stores));
+    let writer = |manager| Writer::new(runtime.client.clone(), manager, runtime.metrics.clone());
+    let events = |controller| {
+        Events::new(
+            runtime.client.clone(),
+            controller,
+            &runtime.settings.identity,
+        )
+    };
+    let drive = |name, queue: &Arc<Queue>| {
+        runtime.health.show_queue(name, Arc::clone(queue));
+        let workers = runtime.settings.workers.max(1);
+        Driver {
+            name,
+            queue: Arc::clone(queue),
+            workers,
+            metrics: runtime.metrics.clone(),
+        }
+    };
+    macro_rules! start {
+        ($name:literal, $queue:ident, $reconcile:path, $hands:expr) => {{
+            let (driver, context, hands) =
+                (drive($name, &queues.$queue), Arc::clone(&context), $hands);
+            let stop = runtime.stop.clone();
+            controllers.spawn(driver.run(
+                move |key| $reconcile(key, Arc::clone(&context), hands.clone()),
+                stop,
+            ));
+        }};
+    }
+    start!(
+        "provider",
+        providers,
+        provider::reconcile,
+        writer("holdfast-dp/provider")
+    );
+    start!(
+        "actionset",
+        action_sets,
+        actionset::reconcile,
+        writer("holdfast-dp/actionset")
+    );
+    start!(
+        "policy",
+        policies,
+        policy::reconcile,
+        writer("holdfast-dp/policy")
+    );
+    start!(
+        "repo",
+        repos,
+        repo::reconcile,
+        repo::apply::Hands {
+            writer: writer("holdfast-dp/repo")
+        }
+    );
+    start!(
+        "backup",
+        backups,
+        backup::reconcile,
+        backup::apply::Hands {
+            writer: writer("holdfast-dp/backup"),
+            events: events("holdfast-dp/backup"),
+            queue: Arc::clone(&queues.backups),
+            waiting: Arc::default(),
+        }
+    );
+    start!(
+        "restore",
+        restores,
+        restore::reconcile,
+        restore::apply::Hands {
+            writer: writer("holdfast-dp/restore"),
+            events: events("holdfast-dp/restore"),
+        }
+    );
+    start!(
+        "populate",
+        claims,
+        populate::reconcile,
+        populate::apply::Hands {
+            writer: writer("holdfast-dp/populate"),
+            events: events("holdfast-dp/populate"),
+        }
+    );
+}
+
+fn context(args: &Args, stores: &Stores) -> Context {
+    let names = WorkerNames {
+        account: args.worker_service_account.clone(),
+        role: args.worker_cluster_role.clone(),
+    };
+    Context {
+        stores: stores.clone(),
+        pods: PodSettings {
+            mover_image: args.mover_image.clone(),
+            zero_resources: args.zero_resource_for_unset,
+            worker_account: args.worker_service_account.clone(),
+        },
+        workers: Workers::new(names),
+        own_namespace: args.settings.namespace.clone(),
+        allowed_accounts: args.allowed_service_accounts.clone(),
+    }
+}
+
+/// Every object that is there when the controllers start is looked at once.
+fn seed(stores: &Stores, queues: &Queues) {
+    fn all<K: Resource>(objects: &[Arc<K>], queue: &Queue) {
+        objects.iter().for_each(|o| queue.add(Key::of(o.as_ref())));
+    }
+    all(&stores.action_sets.select(|_| true), &queues.action_sets);
+    all(&stores.backups.select(|_| true), &queues.backups);
+    all(&stores.claims.select(names_our_source), &queues.claims);
+    all(&stores.policies.select(|_| true), &queues.policies);
+    all(&stores.providers.select(|_| true), &queues.providers);
+    all(&stores.repos.select(|_| true), &queues.repos);
+    all(&stores.restores.select(|_| true), &queues.restores);
+}
+
+/// The owner of that kind, as a key beside the object.
+fn owner<K: Resource>(object: &K, kind: &str) -> Option<Key> {
+    let namespace = object.meta().namespace.clone().unwrap_or_default();
+    let is = |o: &&OwnerReference| o.kind == kind;
+    object
+        .owner_references()
+        .iter()
+        .find(is)
+        .map(|o| Key::new(namespace.clone(), o.name.clone()))
+}
+
+/// What wakes what. Each wait in a plan names one of these.
+fn wake_by_events(stores: &Stores, queues: &Queues) {
+    wake_self(stores, queues);
+    wake_waiting_claims(stores, queues);
+    wake_backups_and_restores(stores, queues);
+    wake_repos(stores, queues);
+}
+
+fn wake_self(stores: &Stores, queues: &Queues) {
+    let queue = Arc::clone(&queues.action_sets);
+    stores.action_sets.on_change(move |o| queue.add(Key::of(o)));
+    let queue = Arc::clone(&queues.policies);
+    stores.policies.on_change(move |o| queue.add(Key::of(o)));
+    let queue = Arc::clone(&queues.providers);
+    stores.providers.on_change(move |o| queue.add(Key::of(o)));
+    let queue = Arc::clone(&queues.repos);
+    stores.repos.on_change(move |o| queue.add(Key::of(o)));
+    let queue = Arc::clone(&queues.backups);
+    stores.backups.on_change(move |o| queue.add(Key::of(o)));
+    let queue = Arc::clone(&queues.restores);
+    stores.restores.on_change(move |o| queue.add(Key::of(o)));
+    let (queue, providers) = (Arc::clone(&queues.providers), stores.providers.clone());
+    stores.drivers.on_change(move |driver| {
+        let name = driver.name_any();
+        let of = providers.select(|p| p.spec.csi_driver_name.as_deref() == Some(&name));
+        of.iter().for_each(|p| queue.add(Key::of(p.as_ref())));
+    });
+}
+
+fn wake_waiting_claims(stores: &Stores, queues: &Queues) {
+    let queue = Arc::clone(&queues.claims);
+    stores.claims.on_change(move |claim| {
+        if names_our_source(claim) {
+            queue.add(Key::of(claim));
+        }
+        // A prime claim wakes the claim it is filled for.
+        queue_owner(&queue, owner(claim, "PersistentVolumeClaim"));
+    });
+    let (queue, claims) = (Arc::clone(&queues.claims), stores.claims.clone());
+    stores.volumes.on_change(move |volume| {
+        let Some(holder) = volume.spec.as_ref().and_then(|s| s.claim_ref.as_ref()) else {
+            return;
+        };
+        let (namespace, name) = (
+            holder.namespace.clone().unwrap_or_default(),
+            holder.name.clone().unwrap_or_default(),
+        );
+        if populate_target_uid(&name).is_none() {
+            return queue.add(Key::new(namespace, name));
+        }
+        let prime = claims.get(&namespace, &name);
+        queue_owner(
+            &queue,
+            prime.and_then(|p| owner(p.as_ref(), "PersistentVolumeClaim")),
+        );
+    });
+    let queue = Arc::clone(&queues.claims);
+    stores
+        .restores
+        .on_change(move |restore| queue_owner(&queue, owner(restore, "PersistentVolumeClaim")));
+    let (queue, claims) = (Arc::clone(&queues.claims), stores.claims.clone());
+    stores.classes.on_change(move |class| {
+        let name = class.name_any();
+        let of = |c: &k8s_openapi::api::core::v1::PersistentVolumeClaim| {
+            names_our_source(c)
+                && c.spec
+                    .as_ref()
+                    .and_then(|s| s.storage_class_name.as_deref())
+                    == Some(&name)
+        };
+        claims
+            .select(of)
+            .iter()
+            .for_each(|c| queue.add(Key::of(c.as_ref())));
+    });
+    // Backups, action sets and source Restores wake every claim that is not settled: there are few.
+    let unsettled = {
+        let (queue, claims) = (Arc::clone(&queues.claims), stores.claims.clone());
+        move || {
+            claims
+                .select(populate::is_unsettled)
+                .iter()
+                .for_each(|c| queue.add(Key::of(c.as_ref())))
+        }
+    };
+    let wake = unsettled.clone();
+    stores.backups.on_change(move |_| wake());
+    let wake = unsettled.clone();
+    stores.action_sets.on_change(move |_| wake());
+    stores.restores.on_change(move |restore| {
+        if populate_target_uid(&restore.name_any()).is_none() {
+            unsettled();
+        }
+    });
+    // Pods and Jobs of an execution: their end clears the way for the next attempt.
+    let (queue, claims) = (Arc::clone(&queues.claims), stores.claims.clone());
+    let of_execution = move |namespace: Option<String>, restore: Option<&String>| {
+        let Some(uid) = restore.and_then(|r| populate_target_uid(r)) else {
+            return;
+        };
+        let of = |c: &k8s_openapi::api::core::v1::PersistentVolumeClaim| {
+            c.uid().as_deref() == Some(uid) && c.namespace() == namespace
+        };
+        claims
+            .select(of)
+            .iter()
+            .for_each(|c| queue.add(Key::of(c.as_ref())));
+    };
+    let wake = of_execution.clone();
+    stores
+        .pods
+        .on_change(move |pod| wake(pod.namespace(), pod.labels().get(labels::RESTORE)));
+    stores
+        .jobs
+        .on_change(move |job| of_execution(job.namespace(), job.labels().get(labels::RESTORE)));
+}
+
+fn queue_owner(queue: &Queue, key: Option<Key>) {
+    if let Some(key) = key {
+        queue.add(key);
+    }
+}
+
+fn wake_backups_and_restores(stores: &Stores, queues: &Queues) {
+    let (backups, restores) = (Arc::clone(&queues.backups), Arc::clone(&queues.restores));
+    stores.jobs.on_change(move |job| {
+        queue_owner(&backups, owner(job, "Backup"));
+        queue_owner(&restores, owner(job, "Restore"));
+    });
+    let (backups, restores) = (Arc::clone(&queues.backups), Arc::clone(&queues.restores));
+    let (all_jobs, by_backup_label) = (stores.jobs.clone(), labels::BACKUP_NAME);
+    stores.pods.on_change(move |pod| {
+        let namespace = pod.namespace().unwrap_or_default();
+        if let Some(name) = pod.labels().get(by_backup_label) {
+            backups.add(Key::new(namespace.clone(), name.clone()));
+        }
+        let job = owner(pod, "Job").and_then(|key| all_jobs.get(&namespace, &key.name));
+        let Some(job) = job else { return };
+        queue_owner(&backups, owner(job.as_ref(), "Backup"));
+        queue_owner(&restores, owner(job.as_ref(), "Restore"));
+    });
+    // What a Backup or a Restore may wait for wakes those that have not started.
+    let waiting = {
+        let (backup_queue, restore_queue) =
+            (Arc::clone(&queues.backups), Arc::clone(&queues.restores));
+        let (backups, restores) = (stores.backups.clone(), stores.restores.clone());
+        move || {
+            let fresh = |b: &Backup| {
+                b.status
+                    .as_ref()
+                    .is_none_or(|s| s.start_timestamp.is_none())
+            };
+            backups
+                .select(fresh)
+                .iter()
+                .for_each(|b| backup_queue.add(Key::of(b.as_ref())));
+            let fresh =
+                |r: &api_types::dp::Restore| r.status.as_ref().is_none_or(|s| s.phase.is_none());
+            restores
+                .select(fresh)
+                .iter()
+                .for_each(|r| restore_queue.add(Key::of(r.as_ref())));
+        }
+    };
+    let wake = waiting.clone();
+    stores.policies.on_change(move |_| wake());
+    let wake = waiting.clone();
+    stores.action_sets.on_change(move |_| wake());
+    let wake = waiting.clone();
+    stores.repos.on_change(move |_| wake());
+    let wake = waiting.clone();
+    stores.claims.on_change(move |claim| {
+        if claim.labels().contains_key(labels::BACKUP_REPO_NAME)
+            || populate_target_uid(&claim.name_any()).is_some()
+        {
+            wake();
+        }
+    });
+    let (restores, queue) = (stores.restores.clone(), Arc::clone(&queues.restores));
+    stores.backups.on_change(move |backup| {
+        let (namespace, name) = (backup.namespace().unwrap_or_default(), backup.name_any());
+        let of =
+            restores.select(|r| r.spec.backup.name == name && r.spec.backup.namespace == namespace);
+        of.iter().for_each(|r| queue.add(Key::of(r.as_ref())));
+    });
+    // A restore that ends lets the deletion of its source go on.
+    let queue = Arc::clone(&queues.backups);
+    stores.restores.on_change(move |restore| {
+        let source = &restore.spec.backup;
+        queue.add(Key::new(source.namespace.clone(), source.name.clone()));
+    });
+}
+
+fn wake_repos(stores: &Stores, queues: &Queues) {
+    let queue = Arc::clone(&queues.repos);
+    let by_label = move |name: Option<&String>| {
+        if let Some(name) = name {
+            queue.add(Key::new("", name.clone()));
+        }
+    };
+    let wake = by_label.clone();
+    stores
+        .jobs
+        .on_change(move |o| wake(o.labels().get(labels::BACKUP_REPO_NAME)));
+    let wake = by_label.clone();
+    stores
+        .pods
+        .on_change(move |o| wake(o.labels().get(labels::BACKUP_REPO_NAME)));
+    let wake = by_label.clone();
+    stores
+        .claims
+        .on_change(move |o| wake(o.labels().get(labels::BACKUP_REPO_NAME)));
+    let wake = by_label.clone();
+    stores
+        .backups
+        .on_change(move |o| wake(o.labels().get(labels::BACKUP_REPO_NAME)));
+    stores
+        .restores
+        .on_change(move |o| by_label(o.labels().get(labels::BACKUP_REPO_NAME)));
+    let (queue, repos) = (Arc::clone(&queues.repos), stores.repos.clone());
+    stores.providers.on_change(move |provider| {
+        let name = provider.name_any();
+        let of = repos.select(|r| r.spec.storage_provider_ref == name);
+        of.iter().for_each(|r| queue.add(Key::of(r.as_ref())));
+    });
+}

@@ -1,0 +1,119 @@
+//! Which repository: environment first, else the configuration file (mover.md §1.5, §1.6).
+//!
+//! Enters: `DATASAFED_*` variables and `/etc/datasafed/datasafed.conf`. Leaves: a
+//! [`Repository`]. What this build cannot honour (another backend, encryption, kopia) is an error,
+//! never ignored: data must not land in the clear or in the wrong place.
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+
+use mover_protocol::env as names;
+
+use crate::error::{Error, Result, plain};
+use crate::ini::Ini;
+use crate::paths::{BasePath, RemotePath};
+use crate::store::Store;
+use crate::store::local::LocalStore;
+
+/// A store and the base path of this invocation.
+pub struct Repository {
+    /// The backend.
+    pub store: Box<dyn Store>,
+    /// Prefix of every path.
+    pub base: BasePath,
+}
+
+impl Repository {
+    /// Opens what the environment or the file names, with the base path of the environment.
+    pub fn open(file: &Path) -> Result<Self> {
+        let base = env::var_os(names::BACKEND_BASE_PATH).unwrap_or_default();
+        Self::open_at(file, &trimmed(&base))
+    }
+
+    /// Opens the same repository at another base path.
+    pub fn open_at(file: &Path, base: &OsStr) -> Result<Self> {
+        let settings = load(file)?;
+        refuse_unserved()?;
+        let base = BasePath::parse(base)?;
+        let kind = settings.get("storage", "type").unwrap_or_default();
+        if kind != "local" {
+            return Err(Error::Config(format!(
+                "unsupported storage type {kind:?}: this build serves type \"local\" only"
+            )));
+        }
+        let root = settings.get("storage", "root").unwrap_or_default();
+        let (root, named_by) = match env::var_os(names::LOCAL_BACKEND_PATH) {
+            Some(path) if !path.is_empty() => (path, names::LOCAL_BACKEND_PATH),
+            _ if root.is_empty() => {
+                return Err(Error::Config(format!(
+                    "{} has no root for its local storage",
+                    file.display()
+                )));
+            }
+            _ => (OsString::from(root), "the configuration"),
+        };
+        let store = LocalStore::open_root(Path::new(&root), named_by)?;
+        Ok(Self {
+            store: Box::new(store),
+            base,
+        })
+    }
+
+    /// A path of this repository.
+    pub fn locate(&self, path: &OsStr) -> Result<RemotePath> {
+        self.base.locate(path)
+    }
+}
+
+/// The settings in force; `getconf` reads them.
+pub fn load(file: &Path) -> Result<Ini> {
+    if let Some(root) = env::var_os(names::LOCAL_BACKEND_PATH).filter(|root| !root.is_empty()) {
+        let root = std::path::absolute(&root)
+            .map_err(|error| Error::io(names::LOCAL_BACKEND_PATH, error))?;
+        let mut settings = Ini::default();
+        settings.set("storage", "type", "local");
+        settings.set("storage", "copy_links", "true");
+        settings.set("storage", "root", &root.to_string_lossy());
+        return Ok(settings);
+    }
+    let text = std::fs::read(file)
+        .map_err(|error| Error::Config(format!("open {}: {}", file.display(), plain(&error))))?;
+    Ini::parse(&String::from_utf8_lossy(&text)).map_err(|line| {
+        Error::Config(format!(
+            "{}: line {line} is not KEY = VALUE",
+            file.display()
+        ))
+    })
+}
+
+/// The value of `SECTION.KEY`.
+pub fn get(file: &Path, item: &str) -> Result<String> {
+    let Some((section, key)) = item.split_once('.') else {
+        return Err(Error::Usage(format!("invalid config item name {item:?}")));
+    };
+    load(file)?
+        .get(section, key)
+        .map(str::to_owned)
+        .ok_or_else(|| Error::Config(format!("config item {item:?} not found")))
+}
+
+fn refuse_unserved() -> Result<()> {
+    for (variable, what) in [
+        ("DATASAFED_ENCRYPTION_ALGORITHM", "encryption"),
+        ("DATASAFED_KOPIA_REPO_ROOT", "kopia repositories"),
+    ] {
+        if env::var_os(variable).is_some_and(|value| !trimmed(&value).is_empty()) {
+            return Err(Error::Config(format!(
+                "{variable} is set, but this build does not serve {what}"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// The reference trims blanks around the base path.
+fn trimmed(text: &OsStr) -> OsString {
+    text.to_str()
+        .map_or_else(|| text.to_owned(), |text| text.trim().into())
+}

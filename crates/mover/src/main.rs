@@ -1,0 +1,131 @@
+//! `datasafed`: moves backup data between databases and a repository; a drop-in for the tool of
+//! that name, and the wrapper, sidecar and clean-up of Holdfast's backup jobs.
+//!
+//! Enters: a command line, environment, standard input. Leaves: objects in the repository, data
+//! (and nothing but data) on standard output, one `Error:` line on failure, an exit code.
+
+mod agent;
+mod cli;
+mod clock;
+mod codec;
+mod config;
+mod delete;
+mod error;
+mod glob;
+mod info;
+mod ini;
+mod install;
+mod list;
+mod patch;
+mod paths;
+mod precheck;
+mod producer;
+mod pull;
+mod push;
+mod reap;
+mod remove;
+mod run;
+mod saved_object;
+mod staging;
+mod stat;
+mod store;
+mod sys;
+mod tee;
+mod termination;
+mod version;
+mod walk;
+
+use std::io::Write;
+use std::path::Path;
+
+use crate::cli::{Cli, Command};
+use crate::codec::Codec;
+use crate::config::Repository;
+use crate::error::{Error, Result};
+
+fn main() {
+    let code = match cli::parse() {
+        Ok(cli) => execute(&cli),
+        Err(code) => code,
+    };
+    std::process::exit(code);
+}
+
+/// Runs one command and gives its exit code.
+fn execute(cli: &Cli) -> i32 {
+    match &cli.command {
+        Command::Run(args) => return run::run(&args.command, &cli.conf),
+        Command::Agent => return agent::agent(),
+        _ => {}
+    }
+    // As process 1 of a container the default actions of signals do not apply; and a push or
+    // pull must remove what it has staged.
+    if let Err(error) = staging::stop_on_signals() {
+        return Error::io("install signal handlers", error).report();
+    }
+    match &cli.command {
+        Command::Delete(args) => delete::delete(&args.path, &cli.conf),
+        Command::Precheck(args) => precheck::precheck(&args.prefix, &cli.conf),
+        command => match data(command, &cli.conf) {
+            Ok(()) => 0,
+            Err(error) => error.report(),
+        },
+    }
+}
+
+/// The commands of the reference tool, and `install`.
+fn data(command: &Command, conf: &Path) -> Result<()> {
+    let codec = |name: &Option<String>, flag| {
+        name.as_deref()
+            .filter(|name| !name.is_empty())
+            .map(|name| Codec::parse(name, flag))
+            .transpose()
+    };
+    match command {
+        Command::Push(args) => {
+            let codec = codec(&args.codec, "-z, --compress")?;
+            let source = push::Source::open(&args.lpath)?;
+            let repository = Repository::open(conf)?;
+            let path = repository.locate(&args.rpath)?;
+            push::push(&repository, source, &path, codec)
+        }
+        Command::Pull(args) => {
+            let codec = codec(&args.codec, "-d, --decompress")?;
+            let repository = Repository::open(conf)?;
+            let path = repository.locate(&args.rpath)?;
+            pull::pull(&repository, &path, &args.lpath, codec)
+        }
+        Command::List(args) => {
+            let repository = Repository::open(conf)?;
+            let path = repository.locate(&args.rpath)?;
+            list::list(&repository, &path, args)
+        }
+        Command::Stat(args) => {
+            let repository = Repository::open(conf)?;
+            let path = repository.locate(&args.rpath)?;
+            stat::stat(&repository, &path, args.json)
+        }
+        Command::Rm(args) => {
+            let repository = Repository::open(conf)?;
+            let path = repository.locate(&args.rpath)?;
+            remove::remove(&repository, &path, args.recursive, args.force_root)
+        }
+        Command::Mkdir(args) => {
+            let repository = Repository::open(conf)?;
+            let path = repository.locate(&args.rpath)?;
+            remove::make_dir(&repository, &path)
+        }
+        Command::Rmdir(args) => {
+            let repository = Repository::open(conf)?;
+            let path = repository.locate(&args.rpath)?;
+            remove::remove_dir(&repository, &path)
+        }
+        Command::Getconf(args) => {
+            let value = config::get(conf, &args.item)?;
+            writeln!(std::io::stdout(), "{value}").map_err(Error::stdout)
+        }
+        Command::Version(args) => version::print(args.verbose),
+        Command::Install(args) => install::install(&args.dir),
+        Command::Run(_) | Command::Agent | Command::Delete(_) | Command::Precheck(_) => Ok(()),
+    }
+}

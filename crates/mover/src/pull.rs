@@ -1,0 +1,156 @@
+//! `pull RPATH LPATH`: one object to a local file, whole or not at all, or to standard output.
+//!
+//! Enters: an object. Leaves: a file that replaces the old one only when every byte was read and
+//! decoded (MD3), or a stream; a reader that closes our standard output ends us quietly.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Gid, OFlags, Uid};
+
+use crate::codec::{self, Codec};
+use crate::config::Repository;
+use crate::error::{Error, Result};
+use crate::paths::RemotePath;
+use crate::staging::Staged;
+
+const BUFFER: usize = 256 * 1024;
+
+/// Fetches one object.
+pub fn pull(
+    repository: &Repository,
+    path: &RemotePath,
+    lpath: &OsStr,
+    codec: Option<Codec>,
+) -> Result<()> {
+    if lpath.is_empty() || lpath.as_bytes().ends_with(b"/") {
+        return Err(Error::Usage(format!(
+            "invalid local path {:?}",
+            lpath.to_string_lossy()
+        )));
+    }
+    fetch(repository, path, lpath, codec)
+        .map_err(|error| error.during(format!("pull {}", path.quoted())))
+}
+
+fn fetch(
+    repository: &Repository,
+    path: &RemotePath,
+    lpath: &OsStr,
+    codec: Option<Codec>,
+) -> Result<()> {
+    // The object is opened first: without it nothing local changes.
+    let object = repository.store.open(path.as_file()?)?;
+    let mut input =
+        codec::reader(object, codec).map_err(|error| codec::read_error(error, codec))?;
+    if lpath == "-" {
+        let mut out = io::stdout().lock();
+        copy(&mut input, &mut out, codec, Error::stdout)?;
+        return out.flush().map_err(Error::stdout);
+    }
+    let shown = lpath.to_string_lossy().into_owned();
+    let failed = |what: &str, error: io::Error| Error::io(format!("{what} {shown}"), error);
+    match Target::choose(Path::new(lpath)).map_err(|error| failed("open", error))? {
+        Target::Stream(mut stream) => copy(&mut input, &mut stream, codec, |error| {
+            failed("write", error)
+        }),
+        Target::Replace { dir, name, old } => {
+            let mut staged = Staged::create(dir, 0o644).map_err(|error| failed("create", error))?;
+            copy(&mut input, &mut staged, codec, |error| {
+                failed("write", error)
+            })?;
+            if let Some(old) = old {
+                keep_ownership(staged.file(), &old).map_err(|error| failed("chmod", error))?;
+            }
+            staged
+                .commit(&name)
+                .map_err(|error| failed("commit", error))
+        }
+    }
+}
+
+/// What a local path is.
+enum Target {
+    /// A FIFO or a device: written as it is.
+    Stream(File),
+    /// A regular file, existing or not: replaced at the end.
+    Replace {
+        dir: OwnedFd,
+        name: OsString,
+        old: Option<fs::Metadata>,
+    },
+}
+
+impl Target {
+    fn choose(path: &Path) -> io::Result<Self> {
+        let old = match fs::metadata(path) {
+            Ok(found) => Some(found),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        if let Some(found) = &old {
+            if found.is_dir() {
+                return Err(io::ErrorKind::IsADirectory.into());
+            }
+            if !found.is_file() {
+                return OpenOptions::new().write(true).open(path).map(Self::Stream);
+            }
+        }
+        // A link to a file stays a link; its target is replaced.
+        let path = if old.is_some() {
+            fs::canonicalize(path)?
+        } else {
+            std::path::absolute(path)?
+        };
+        let name = path.file_name().unwrap_or_default().to_owned();
+        let parent = path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create(&parent)?;
+        let dir = OpenOptions::new()
+            .read(true)
+            .custom_flags(OFlags::DIRECTORY.bits().cast_signed())
+            .open(&parent)?;
+        Ok(Self::Replace {
+            dir: dir.into(),
+            name,
+            old,
+        })
+    }
+}
+
+/// The new file gets mode and owner of the one it replaces, as if it had been overwritten.
+fn keep_ownership(file: &File, old: &fs::Metadata) -> io::Result<()> {
+    // Only root may give files away; for others the owner is their own already.
+    let _ = rustix::fs::fchown(
+        file,
+        Some(Uid::from_raw(old.uid())),
+        Some(Gid::from_raw(old.gid())),
+    );
+    file.set_permissions(fs::Permissions::from_mode(old.mode() & 0o7777))
+}
+
+fn copy(
+    input: &mut dyn Read,
+    output: &mut dyn Write,
+    codec: Option<Codec>,
+    write_error: impl Fn(io::Error) -> Error,
+) -> Result<()> {
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        match input.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(count) => output
+                .write_all(buffer.get(..count).unwrap_or_default())
+                .map_err(&write_error)?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(codec::read_error(error, codec)),
+        }
+    }
+}

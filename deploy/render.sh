@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Renders the charts into deploy/install; with --check, fails when what is there differs.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+state=${HOLDFAST_STATE:-/var/lib/holdfast-e2e}
+helm=$(command -v helm || echo "$state/bin/helm")
+[ -x "$helm" ] || { echo "helm is missing: run 'make tools' or install Helm 3" >&2; exit 1; }
+out=$(mktemp -d)
+trap 'rm -rf "$out"' EXIT
+namespace=$(printf 'apiVersion: v1\nkind: Namespace\nmetadata:\n  name: holdfast-dp')
+"$helm" template --kube-version 1.30.0 holdfast-crds-dp "$here/charts/holdfast-crds-dp" >"$out/holdfast-crds-dp.yaml"
+{
+  echo "$namespace"
+  "$helm" template --kube-version 1.30.0 holdfast-dp "$here/charts/holdfast-dp" --namespace holdfast-dp --set volumePopulators=never
+} >"$out/holdfast-dp.yaml"
+"$helm" template --kube-version 1.30.0 holdfast-dp "$here/charts/holdfast-dp" --namespace holdfast-dp \
+  --set volumePopulators=always --show-only templates/volume-populators.yaml >"$out/holdfast-dp-volume-populators.yaml"
+if [ "${1:-}" = --check ]; then
+  diff -r "$out" "$here/install" || { echo "deploy/install is stale: run deploy/render.sh" >&2; exit 1; }
+  exit 0
+fi
+mkdir -p "$here/install"
+cp "$out"/*.yaml "$here/install/"
+ls -l "$here/install"
