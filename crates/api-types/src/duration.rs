@@ -22,16 +22,8 @@ impl fmt::Display for DurationError {
 impl std::error::Error for DurationError {}
 
 /// Longest unit texts first where one is the prefix of another.
-const UNITS: [(&str, f64); 8] = [
-    ("ns", 1.0),
-    ("us", 1e3),
-    ("µs", 1e3),
-    ("μs", 1e3),
-    ("ms", 1e6),
-    ("s", 1e9),
-    ("m", 60e9),
-    ("h", 3600e9),
-];
+const UNITS: [(&str, f64); 8] =
+    [("ns", 1.0), ("us", 1e3), ("µs", 1e3), ("μs", 1e3), ("ms", 1e6), ("s", 1e9), ("m", 60e9), ("h", 3600e9)];
 
 /// Writes a duration as Go does, rounded to whole seconds (halves away from zero).
 ///
@@ -51,9 +43,7 @@ pub fn format(duration: SignedDuration) -> String {
 
 /// Reads a Go duration: an optional sign and a run of numbers with units, or `0`.
 pub fn parse(text: &str) -> Result<SignedDuration, DurationError> {
-    let refuse = || DurationError {
-        text: text.to_owned(),
-    };
+    let refuse = || DurationError { text: text.to_owned() };
     let (negative, mut rest) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
         None => (false, text.strip_prefix('+').unwrap_or(text)),
@@ -75,28 +65,15 @@ pub fn parse(text: &str) -> Result<SignedDuration, DurationError> {
 
 /// The first number with its unit, and what follows it.
 fn leading_part(text: &str) -> Option<(SignedDuration, &str)> {
-    let number_len = text.len()
-        - text
-            .trim_start_matches(|c: char| c.is_ascii_digit() || c == '.')
-            .len();
+    let number_len = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.').len();
     let (number, tail) = text.split_at(number_len);
     if !number.contains(|c: char| c.is_ascii_digit()) {
         return None;
     }
-    let (nanos_per_unit, after) = UNITS
-        .iter()
-        .find_map(|(unit, nanos)| Some((*nanos, tail.strip_prefix(unit)?)))?;
+    let (nanos_per_unit, after) = UNITS.iter().find_map(|(unit, nanos)| Some((*nanos, tail.strip_prefix(unit)?)))?;
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    let whole: f64 = if whole.is_empty() {
-        0.0
-    } else {
-        whole.parse().ok()?
-    };
-    let fraction: f64 = if fraction.is_empty() {
-        0.0
-    } else {
-        format!("0.{fraction}").parse().ok()?
-    };
+    let whole: f64 = if whole.is_empty() { 0.0 } else { whole.parse().ok()? };
+    let fraction: f64 = if fraction.is_empty() { 0.0 } else { format!("0.{fraction}").parse().ok()? };
     let whole = SignedDuration::try_from_secs_f64(whole * nanos_per_unit / 1e9).ok()?;
     let fraction = SignedDuration::try_from_secs_f64(fraction * nanos_per_unit / 1e9).ok()?;
     Some((whole.checked_add(fraction)?, after))
@@ -139,23 +116,9 @@ mod tests {
             ("1m1m", 120_000),
         ];
         for (text, millis) in cases {
-            assert_eq!(
-                parse(text).unwrap(),
-                SignedDuration::from_millis(millis),
-                "{text}"
-            );
+            assert_eq!(parse(text).unwrap(), SignedDuration::from_millis(millis), "{text}");
         }
-        for text in [
-            "",
-            "1",
-            "s",
-            "1d",
-            "1 s",
-            "--1s",
-            ".s",
-            "1..5s",
-            "99999999999999999999h",
-        ] {
+        for text in ["", "1", "s", "1d", "1 s", "--1s", ".s", "1..5s", "99999999999999999999h"] {
             assert!(parse(text).is_err(), "{text:?}");
         }
     }

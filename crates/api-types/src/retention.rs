@@ -43,10 +43,7 @@ impl fmt::Display for RetentionError {
                 write!(f, "retention period: a number is expected at {rest:?}")
             }
             Self::UnitExpected(rest) => {
-                write!(
-                    f,
-                    "retention period: one of y, mo, w, d, h, m is expected at {rest:?}"
-                )
+                write!(f, "retention period: one of y, mo, w, d, h, m is expected at {rest:?}")
             }
             Self::TooLong(text) => write!(f, "retention period: {text:?} is too long"),
         }
@@ -64,20 +61,12 @@ impl Retention {
     pub const SCHEDULE_DEFAULT: &'static str = "7d";
 
     /// Units by text; `mo` stands before `m`, which is its prefix.
-    const UNITS: [(&'static str, u64); 6] = [
-        ("y", 365 * DAY),
-        ("mo", 30 * DAY),
-        ("w", 7 * DAY),
-        ("d", DAY),
-        ("h", HOUR),
-        ("m", MINUTE),
-    ];
+    const UNITS: [(&'static str, u64); 6] =
+        [("y", 365 * DAY), ("mo", 30 * DAY), ("w", 7 * DAY), ("d", DAY), ("h", HOUR), ("m", MINUTE)];
 
     /// The time a backup is kept after its base; `None` is for ever.
     pub fn duration(&self) -> Option<Duration> {
-        self.seconds()
-            .filter(|&seconds| seconds > 0)
-            .map(Duration::from_secs)
+        self.seconds().filter(|&seconds| seconds > 0).map(Duration::from_secs)
     }
 
     /// Whether backups are kept for ever.
@@ -86,23 +75,14 @@ impl Retention {
     }
 
     fn values(&self) -> [u64; 6] {
-        [
-            self.years,
-            self.months,
-            self.weeks,
-            self.days,
-            self.hours,
-            self.minutes,
-        ]
+        [self.years, self.months, self.weeks, self.days, self.hours, self.minutes]
     }
 
     fn seconds(&self) -> Option<u64> {
         self.values()
             .into_iter()
             .zip(Self::UNITS)
-            .try_fold(0u64, |total, (value, (_, seconds))| {
-                total.checked_add(value.checked_mul(seconds)?)
-            })
+            .try_fold(0u64, |total, (value, (_, seconds))| total.checked_add(value.checked_mul(seconds)?))
     }
 
     fn set(&mut self, unit: &str, value: u64) {
@@ -129,14 +109,9 @@ impl FromStr for Retention {
             if number.is_empty() {
                 return Err(RetentionError::NumberExpected(rest.to_owned()));
             }
-            let value = number
-                .parse()
-                .map_err(|_| RetentionError::TooLong(text.to_owned()))?;
-            let unit = Self::UNITS
-                .iter()
-                .find_map(|(unit, _)| Some((*unit, tail.strip_prefix(unit)?)));
-            let (unit, after) =
-                unit.ok_or_else(|| RetentionError::UnitExpected(tail.to_owned()))?;
+            let value = number.parse().map_err(|_| RetentionError::TooLong(text.to_owned()))?;
+            let unit = Self::UNITS.iter().find_map(|(unit, _)| Some((*unit, tail.strip_prefix(unit)?)));
+            let (unit, after) = unit.ok_or_else(|| RetentionError::UnitExpected(tail.to_owned()))?;
             retention.set(unit, value);
             rest = after;
         }
@@ -171,28 +146,15 @@ mod tests {
     #[test]
     fn units_and_order() {
         assert_eq!(parsed("7d").duration(), Some(Duration::from_secs(7 * DAY)));
-        assert_eq!(
-            parsed("1mo").duration(),
-            Some(Duration::from_secs(30 * DAY))
-        );
-        assert_eq!(
-            parsed("1y").duration(),
-            Some(Duration::from_secs(365 * DAY))
-        );
+        assert_eq!(parsed("1mo").duration(), Some(Duration::from_secs(30 * DAY)));
+        assert_eq!(parsed("1y").duration(), Some(Duration::from_secs(365 * DAY)));
         assert_eq!(parsed("2h1d").duration(), parsed("1d2h").duration());
         assert_eq!(parsed(" 1w2d ").to_string(), "1w2d");
     }
 
     #[test]
     fn months_are_not_minutes() {
-        assert_eq!(
-            parsed("1mo3m"),
-            Retention {
-                months: 1,
-                minutes: 3,
-                ..Retention::default()
-            }
-        );
+        assert_eq!(parsed("1mo3m"), Retention { months: 1, minutes: 3, ..Retention::default() });
     }
 
     #[test]
@@ -210,17 +172,7 @@ mod tests {
 
     #[test]
     fn refused_texts() {
-        for text in [
-            "7",
-            "d",
-            "-1d",
-            "1s",
-            "7 d",
-            "1D",
-            "d7",
-            "99999999999999999999d",
-            "9999999999999y",
-        ] {
+        for text in ["7", "d", "-1d", "1s", "7 d", "1D", "d7", "99999999999999999999d", "9999999999999y"] {
             assert!(text.parse::<Retention>().is_err(), "{text:?}");
         }
     }

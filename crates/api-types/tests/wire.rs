@@ -1,27 +1,18 @@
 //! What the types must accept and give, whatever wrote the object.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test says so"
-)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test says so")]
 
 use api_types::dp::{API_VERSION, ActionSet};
 use api_types::dp::{
-    AccessMethod, ActionErrorMode, Backup, BackupPhase, BackupPolicy, BackupRepo, BackupSchedule,
-    BackupType, PodSelectionStrategy, Restore, VolumeClaimRestorePolicy, crds,
+    AccessMethod, ActionErrorMode, Backup, BackupPhase, BackupPolicy, BackupRepo, BackupSchedule, BackupType,
+    PodSelectionStrategy, Restore, VolumeClaimRestorePolicy, crds,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 fn read<T: DeserializeOwned>(kind: &str, rest: &Value) -> T {
-    let mut object =
-        json!({ "apiVersion": API_VERSION, "kind": kind, "metadata": { "name": "x" } });
-    object
-        .as_object_mut()
-        .unwrap()
-        .extend(rest.as_object().unwrap().clone());
+    let mut object = json!({ "apiVersion": API_VERSION, "kind": kind, "metadata": { "name": "x" } });
+    object.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
     serde_json::from_value(object).unwrap()
 }
 
@@ -29,16 +20,8 @@ fn read<T: DeserializeOwned>(kind: &str, rest: &Value) -> T {
 fn absent_and_null_spec_are_read() {
     for rest in [json!({}), json!({ "spec": null, "status": null })] {
         assert_eq!(read::<Backup>("Backup", &rest).spec.backup_method, "");
-        assert_eq!(
-            read::<ActionSet>("ActionSet", &rest).spec.backup_type,
-            BackupType::Full
-        );
-        assert!(
-            read::<BackupSchedule>("BackupSchedule", &rest)
-                .spec
-                .schedules
-                .is_empty()
-        );
+        assert_eq!(read::<ActionSet>("ActionSet", &rest).spec.backup_type, BackupType::Full);
+        assert!(read::<BackupSchedule>("BackupSchedule", &rest).spec.schedules.is_empty());
         assert!(read::<Restore>("Restore", &rest).status.is_none());
     }
 }
@@ -78,10 +61,7 @@ fn go_writers_empty_values_are_read() {
     }, "status": { "actions": {} } }),
     );
     let config = restore.spec.prepare_data_config.unwrap();
-    assert_eq!(
-        config.volume_claim_restore_policy,
-        VolumeClaimRestorePolicy::Parallel
-    );
+    assert_eq!(config.volume_claim_restore_policy, VolumeClaimRestorePolicy::Parallel);
     assert_eq!(config.volume_claims.len(), 1);
     let repo: BackupRepo = read("BackupRepo", &json!({ "spec": { "volumeCapacity": "0" } }));
     assert_eq!(repo.spec.volume_capacity.unwrap().0, "0");
@@ -100,19 +80,9 @@ fn quantities_may_be_numbers() {
     } }),
     );
     let limits = restore.spec.container_resources.unwrap().limits.unwrap();
-    assert_eq!(
-        (limits["cpu"].0.as_str(), limits["memory"].0.as_str()),
-        ("1", "1Gi")
-    );
+    assert_eq!((limits["cpu"].0.as_str(), limits["memory"].0.as_str()), ("1", "1Gi"));
     let claims = restore.spec.prepare_data_config.unwrap().volume_claims;
-    let storage = &claims[0]
-        .volume_claim_spec
-        .resources
-        .as_ref()
-        .unwrap()
-        .requests
-        .as_ref()
-        .unwrap()["storage"];
+    let storage = &claims[0].volume_claim_spec.resources.as_ref().unwrap().requests.as_ref().unwrap()["storage"];
     assert_eq!(storage.0, "1024");
     let repo: BackupRepo = read("BackupRepo", &json!({ "spec": { "volumeCapacity": 5 } }));
     assert_eq!(repo.spec.volume_capacity.unwrap().0, "5");
@@ -122,10 +92,7 @@ fn quantities_may_be_numbers() {
 fn unknown_words_survive() {
     let backup: Backup = read("Backup", &json!({ "status": { "phase": "Paused" } }));
     assert_eq!(backup.phase(), BackupPhase::Other("Paused".to_owned()));
-    assert_eq!(
-        serde_json::to_value(&backup).unwrap()["status"]["phase"],
-        "Paused"
-    );
+    assert_eq!(serde_json::to_value(&backup).unwrap()["status"]["phase"], "Paused");
 }
 
 #[test]
@@ -139,10 +106,7 @@ fn defaults_hold_where_nothing_is_stored() {
     );
     let restore = set.spec.restore.unwrap();
     assert!(restore.base_backup_required());
-    assert_eq!(
-        restore.prepare_data.unwrap().on_error(),
-        ActionErrorMode::Fail
-    );
+    assert_eq!(restore.prepare_data.unwrap().on_error(), ActionErrorMode::Fail);
     let data = set.spec.backup.unwrap().backup_data.unwrap();
     assert_eq!(data.sync_progress.clone().unwrap().interval_seconds(), 60);
     assert!(!data.job().run_on_target_pod_node());
@@ -154,26 +118,11 @@ fn defaults_hold_where_nothing_is_stored() {
         "backupMethods": [{ "name": "m" }, { "name": "own", "targets": [{ "name": "a" }, { "name": "b" }] }],
     } }),
     );
-    assert_eq!(
-        (policy.spec.backoff_limit(), policy.spec.use_kopia()),
-        (2, false)
-    );
+    assert_eq!((policy.spec.backoff_limit(), policy.spec.use_kopia()), (2, false));
     let target = policy.spec.target.as_ref().unwrap();
     assert_eq!(target.strategy(), PodSelectionStrategy::Any);
-    assert_eq!(
-        target
-            .connection_credential
-            .as_ref()
-            .unwrap()
-            .password_key(),
-        "password"
-    );
-    let targets = |name| {
-        policy
-            .spec
-            .targets_of(policy.spec.method(name).unwrap())
-            .len()
-    };
+    assert_eq!(target.connection_credential.as_ref().unwrap().password_key(), "password");
+    let targets = |name| policy.spec.targets_of(policy.spec.method(name).unwrap()).len();
     assert_eq!((targets("m"), targets("own")), (1, 2));
 
     let repo: BackupRepo = read("BackupRepo", &json!({ "spec": {} }));
@@ -185,14 +134,7 @@ fn defaults_hold_where_nothing_is_stored() {
     ] } }),
     );
     let schedule = &schedule.spec.schedules[0];
-    assert_eq!(
-        (
-            schedule.name(),
-            schedule.retention_period(),
-            schedule.enabled()
-        ),
-        ("m", "7d", false)
-    );
+    assert_eq!((schedule.name(), schedule.retention_period(), schedule.enabled()), ("m", "7d", false));
 }
 
 #[test]
@@ -200,17 +142,11 @@ fn required_fields_are_written_even_when_empty() {
     let policy = serde_json::to_value(BackupPolicy::default()).unwrap();
     assert_eq!(policy["spec"], json!({ "backupMethods": [] }));
     let restore = serde_json::to_value(Restore::default()).unwrap();
-    assert_eq!(
-        restore["spec"],
-        json!({ "backup": { "name": "", "namespace": "" } })
-    );
+    assert_eq!(restore["spec"], json!({ "backup": { "name": "", "namespace": "" } }));
 }
 
 fn schema(kind: &str) -> Value {
-    let crd = crds()
-        .into_iter()
-        .find(|crd| crd.spec.names.kind == kind)
-        .unwrap();
+    let crd = crds().into_iter().find(|crd| crd.spec.names.kind == kind).unwrap();
     let crd = serde_json::to_value(crd).unwrap();
     crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone()
 }
@@ -220,60 +156,36 @@ fn schema(kind: &str) -> Value {
 fn selectors_and_references_are_atomic() {
     let at = |kind: &str, pointer: &str| {
         let schema = schema(kind);
-        let node = schema
-            .pointer(&format!(
-                "/properties{}",
-                pointer.replace('.', "/properties/")
-            ))
-            .cloned();
+        let node = schema.pointer(&format!("/properties{}", pointer.replace('.', "/properties/"))).cloned();
         node.unwrap_or_else(|| panic!("{kind} {pointer}"))["x-kubernetes-map-type"].clone()
     };
     for (kind, path) in [
         ("BackupPolicy", "/spec.target.podSelector"),
-        (
-            "BackupPolicy",
-            "/spec.target.podSelector.fallbackLabelSelector",
-        ),
+        ("BackupPolicy", "/spec.target.podSelector.fallbackLabelSelector"),
         ("BackupPolicy", "/spec.target.resources.selector"),
-        (
-            "BackupPolicy",
-            "/spec.encryptionConfig.passPhraseSecretKeyRef",
-        ),
+        ("BackupPolicy", "/spec.encryptionConfig.passPhraseSecretKeyRef"),
         ("BackupRepo", "/spec.credential"),
         ("BackupRepo", "/status.generatedCSIDriverSecret"),
-        (
-            "Restore",
-            "/spec.prepareDataConfig.schedulingSpec.nodeSelector",
-        ),
+        ("Restore", "/spec.prepareDataConfig.schedulingSpec.nodeSelector"),
         ("Restore", "/spec.readyConfig.execAction.target.podSelector"),
     ] {
         assert_eq!(at(kind, path), "atomic", "{kind} {path}");
     }
     let actions = &schema("Backup")["properties"]["status"]["properties"]["actions"]["items"];
-    assert_eq!(
-        actions["properties"]["objectRef"]["x-kubernetes-map-type"],
-        "atomic"
-    );
+    assert_eq!(actions["properties"]["objectRef"]["x-kubernetes-map-type"], "atomic");
 }
 
 #[test]
 fn optional_enums_are_plain_enums() {
     let phase = &schema("Restore")["properties"]["status"]["properties"]["phase"];
-    assert_eq!(
-        phase["enum"],
-        json!(["Running", "Completed", "Failed", "AsDataSource"])
-    );
+    assert_eq!(phase["enum"], json!(["Running", "Completed", "Failed", "AsDataSource"]));
     assert_eq!(phase["type"], "string");
     assert!(phase.get("anyOf").is_none() && phase.get("nullable").is_none());
 }
 
 #[test]
 fn condition_lists_are_atomic() {
-    for (kind, path) in [
-        ("Backup", "status"),
-        ("Restore", "status"),
-        ("BackupRepo", "status"),
-    ] {
+    for (kind, path) in [("Backup", "status"), ("Restore", "status"), ("BackupRepo", "status")] {
         let conditions = &schema(kind)["properties"][path]["properties"]["conditions"];
         assert!(conditions.get("x-kubernetes-list-type").is_none(), "{kind}");
     }

@@ -68,11 +68,7 @@ impl Health {
     fn state(&self) -> DebugState {
         let queue = |(controller, queue): &(&'static str, Arc<Queue>)| {
             let (ready, delayed) = queue.depth();
-            QueueState {
-                controller,
-                ready,
-                delayed,
-            }
+            QueueState { controller, ready, delayed }
         };
         DebugState {
             ready: self.is_ready(),
@@ -103,21 +99,11 @@ pub struct Addresses {
 /// # Errors
 /// When an address can not be bound.
 pub async fn start(at: Addresses, health: &Health, metrics: &Metrics) -> std::io::Result<()> {
-    let metrics_app = Router::new()
-        .route("/metrics", get(encode))
-        .with_state(metrics.clone());
-    let health_app = Router::new()
-        .route("/livez", get(|| async { "ok" }))
-        .route("/readyz", get(readyz))
-        .with_state(health.clone());
-    let debug_app = Router::new()
-        .route("/debug/state", get(debug))
-        .with_state(health.clone());
-    for (address, app) in [
-        (at.metrics, metrics_app),
-        (at.health, health_app),
-        (at.debug, debug_app),
-    ] {
+    let metrics_app = Router::new().route("/metrics", get(encode)).with_state(metrics.clone());
+    let health_app =
+        Router::new().route("/livez", get(|| async { "ok" })).route("/readyz", get(readyz)).with_state(health.clone());
+    let debug_app = Router::new().route("/debug/state", get(debug)).with_state(health.clone());
+    for (address, app) in [(at.metrics, metrics_app), (at.health, health_app), (at.debug, debug_app)] {
         let listener = tokio::net::TcpListener::bind(address).await?;
         tokio::spawn(async move {
             if let Err(error) = axum::serve(listener, app).await {
@@ -136,16 +122,11 @@ async fn readyz(State(health): State<Health>) -> (StatusCode, &'static str) {
     if health.is_ready() {
         (StatusCode::OK, "ok")
     } else {
-        (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "caches are not filled, or the process is stopping",
-        )
+        (StatusCode::SERVICE_UNAVAILABLE, "caches are not filled, or the process is stopping")
     }
 }
 
-async fn debug(
-    State(health): State<Health>,
-) -> ([(axum::http::HeaderName, &'static str); 1], String) {
+async fn debug(State(health): State<Health>) -> ([(axum::http::HeaderName, &'static str); 1], String) {
     let text = serde_json::to_string_pretty(&health.state()).unwrap_or_default();
     ([(CONTENT_TYPE, "application/json")], text)
 }

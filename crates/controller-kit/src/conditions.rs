@@ -75,10 +75,7 @@ mod tests {
         let mut list = vec![];
         set(&mut list, "Ready", Status::Unknown, "A", "one", None, at(1));
         set(&mut list, "Ready", Status::Unknown, "A", "two", None, at(2));
-        assert_eq!(
-            (list[0].message.as_str(), list[0].last_transition_time.0),
-            ("two", at(1))
-        );
+        assert_eq!((list[0].message.as_str(), list[0].last_transition_time.0), ("two", at(1)));
         set(&mut list, "Ready", Status::True, "B", "", None, at(3));
         assert_eq!(list[0].last_transition_time.0, at(3));
         assert!(is_true(&list, "Ready"));

@@ -38,9 +38,6 @@ mod tests {
         let old = json!({"a": 1, "b": {"c": 2, "d": 3}, "l": [1]});
         assert_eq!(merge_diff(&old, &old), None);
         let new = json!({"a": 1, "b": {"c": 4}, "l": [1, 2], "n": null});
-        assert_eq!(
-            merge_diff(&old, &new),
-            Some(json!({"b": {"c": 4, "d": null}, "l": [1, 2]}))
-        );
+        assert_eq!(merge_diff(&old, &new), Some(json!({"b": {"c": 4, "d": null}, "l": [1, 2]})));
     }
 }

@@ -68,12 +68,7 @@ impl Driver {
         }
     }
 
-    fn task<R, F, E>(
-        &self,
-        key: Key,
-        guard: Done,
-        reconcile: R,
-    ) -> impl Future<Output = Key> + Send + 'static
+    fn task<R, F, E>(&self, key: Key, guard: Done, reconcile: R) -> impl Future<Output = Key> + Send + 'static
     where
         R: Fn(Key) -> F + Send + 'static,
         F: Future<Output = Result<Again, E>> + Send + 'static,
@@ -90,10 +85,7 @@ impl Driver {
             };
             metrics
                 .reconcile
-                .get_or_create(&Reconcile {
-                    controller: name,
-                    result: label,
-                })
+                .get_or_create(&Reconcile { controller: name, result: label })
                 .observe(start.elapsed().as_secs_f64());
             guard.again = Some(next_look(name, &queue, &key, result));
             key
@@ -101,12 +93,7 @@ impl Driver {
     }
 }
 
-fn next_look<E: Failure>(
-    name: &str,
-    queue: &Queue,
-    key: &Key,
-    result: Result<Again, E>,
-) -> Duration {
+fn next_look<E: Failure>(name: &str, queue: &Queue, key: &Key, result: Result<Again, E>) -> Duration {
     match result {
         Ok(again) => {
             queue.succeeded(key);
@@ -133,10 +120,7 @@ fn next_look<E: Failure>(
 
 /// Ten minutes, less up to a fifth by name, so that objects do not come all at once.
 fn resync(key: &Key) -> Duration {
-    let spread = key
-        .name
-        .bytes()
-        .fold(0u32, |a, b| (a.wrapping_mul(31) + u32::from(b)) % 20);
+    let spread = key.name.bytes().fold(0u32, |a, b| (a.wrapping_mul(31) + u32::from(b)) % 20);
     RESYNC - RESYNC * spread / 100
 }
 
@@ -171,12 +155,8 @@ mod tests {
     async fn a_panicking_reconcile_neither_ends_the_driver_nor_loses_its_key() {
         let queue = Arc::new(Queue::default());
         let runs = Arc::new(AtomicU32::new(0));
-        let driver = Driver {
-            name: "test",
-            queue: Arc::clone(&queue),
-            workers: 2,
-            metrics: Metrics::new("test", |_| {}),
-        };
+        let driver =
+            Driver { name: "test", queue: Arc::clone(&queue), workers: 2, metrics: Metrics::new("test", |_| {}) };
         queue.add(Key::new("", "a"));
         let stop = CancellationToken::new();
         let (count, end) = (Arc::clone(&runs), stop.clone());
@@ -185,11 +165,7 @@ mod tests {
                 move |_| {
                     let (count, end) = (Arc::clone(&count), end.clone());
                     async move {
-                        assert_ne!(
-                            count.fetch_add(1, Ordering::Relaxed),
-                            0,
-                            "the first look panics"
-                        );
+                        assert_ne!(count.fetch_add(1, Ordering::Relaxed), 0, "the first look panics");
                         end.cancel();
                         Ok::<_, ApiError>(Again::OnEvent)
                     }

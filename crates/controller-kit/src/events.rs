@@ -14,23 +14,18 @@ pub struct Events(Recorder);
 impl Events {
     /// Events reported by `controller` of the instance `instance`.
     pub fn new(client: Client, controller: &str, instance: &str) -> Self {
-        let reporter = Reporter {
-            controller: controller.into(),
-            instance: Some(instance.into()),
-        };
+        let reporter = Reporter { controller: controller.into(), instance: Some(instance.into()) };
         Events(Recorder::new(client, reporter))
     }
 
     /// A normal step worth telling.
     pub async fn normal<K: Resource<DynamicType = ()>>(&self, on: &K, reason: &str, note: &str) {
-        self.publish(EventType::Normal, on.object_ref(&()), reason, note)
-            .await;
+        self.publish(EventType::Normal, on.object_ref(&()), reason, note).await;
     }
 
     /// Something a person should look at.
     pub async fn warning<K: Resource<DynamicType = ()>>(&self, on: &K, reason: &str, note: &str) {
-        self.publish(EventType::Warning, on.object_ref(&()), reason, note)
-            .await;
+        self.publish(EventType::Warning, on.object_ref(&()), reason, note).await;
     }
 
     async fn publish(&self, type_: EventType, on: ObjectReference, reason: &str, note: &str) {
@@ -48,11 +43,7 @@ impl Events {
 }
 
 fn cut(note: &str) -> &str {
-    let end = note
-        .char_indices()
-        .map(|(i, c)| i + c.len_utf8())
-        .take_while(|end| *end <= NOTE_LIMIT)
-        .last()
-        .unwrap_or(0);
+    let end =
+        note.char_indices().map(|(i, c)| i + c.len_utf8()).take_while(|end| *end <= NOTE_LIMIT).last().unwrap_or(0);
     note.get(..end).unwrap_or_default()
 }

@@ -37,10 +37,7 @@ pub struct Election {
 enum Standing {
     Free,
     Ours,
-    Held {
-        by: String,
-        for_another: SignedDuration,
-    },
+    Held { by: String, for_another: SignedDuration },
 }
 
 fn standing(spec: Option<&LeaseSpec>, identity: &str, now: Timestamp) -> Standing {
@@ -54,17 +51,12 @@ fn standing(spec: Option<&LeaseSpec>, identity: &str, now: Timestamp) -> Standin
     let Some(renewed) = spec.renew_time.as_ref().filter(|_| !holder.is_empty()) else {
         return Standing::Free;
     };
-    let lasts = spec
-        .lease_duration_seconds
-        .map_or(DURATION, |s| SignedDuration::from_secs(s.into()));
+    let lasts = spec.lease_duration_seconds.map_or(DURATION, |s| SignedDuration::from_secs(s.into()));
     let left = lasts - now.duration_since(renewed.0);
     if left <= SignedDuration::ZERO {
         return Standing::Free;
     }
-    Standing::Held {
-        by: holder.to_owned(),
-        for_another: left,
-    }
+    Standing::Held { by: holder.to_owned(), for_another: left }
 }
 
 impl Election {
@@ -164,9 +156,7 @@ impl Election {
         LeaseSpec {
             holder_identity: Some(self.identity.clone()),
             lease_duration_seconds: i32::try_from(DURATION.as_secs()).ok(),
-            acquire_time: kept
-                .and_then(|p| p.acquire_time.clone())
-                .or(Some(MicroTime(now))),
+            acquire_time: kept.and_then(|p| p.acquire_time.clone()).or(Some(MicroTime(now))),
             renew_time: Some(MicroTime(now)),
             lease_transitions: Some(transitions + i32::from(kept.is_none())),
             ..LeaseSpec::default()
@@ -180,11 +170,7 @@ impl Election {
             Ok(None) => return,
             Err(error) => return tracing::warn!(lease = self.name, "vacate: {}", chain(&error)),
         };
-        let ours = current
-            .spec
-            .as_ref()
-            .and_then(|s| s.holder_identity.as_deref())
-            == Some(&self.identity);
+        let ours = current.spec.as_ref().and_then(|s| s.holder_identity.as_deref()) == Some(&self.identity);
         if !ours {
             return;
         }
@@ -220,23 +206,11 @@ mod tests {
         let left = SignedDuration::from_secs(10);
         assert_eq!(
             standing(Some(&held("x", 100)), "me", at(105)),
-            Standing::Held {
-                by: "x".into(),
-                for_another: left
-            }
+            Standing::Held { by: "x".into(), for_another: left }
         );
-        assert_eq!(
-            standing(Some(&held("x", 100)), "me", at(115)),
-            Standing::Free
-        );
-        assert_eq!(
-            standing(Some(&held("me", 100)), "me", at(900)),
-            Standing::Ours
-        );
-        assert_eq!(
-            standing(Some(&held("", 100)), "me", at(101)),
-            Standing::Free
-        );
+        assert_eq!(standing(Some(&held("x", 100)), "me", at(115)), Standing::Free);
+        assert_eq!(standing(Some(&held("me", 100)), "me", at(900)), Standing::Ours);
+        assert_eq!(standing(Some(&held("", 100)), "me", at(101)), Standing::Free);
         assert_eq!(standing(None, "me", at(1)), Standing::Free);
     }
 }

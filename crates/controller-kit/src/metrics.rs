@@ -1,9 +1,7 @@
 //! Metrics every operator has. Labels are bounded: kinds, controllers and reasons, never names.
 
 use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::metrics::{
-    counter::Counter, family::Family, gauge::Gauge, histogram::Histogram,
-};
+use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram};
 use prometheus_client::registry::Registry;
 use std::sync::Arc;
 
@@ -63,36 +61,13 @@ impl Metrics {
         let watch_restarts = Family::default();
         let undecodable = Family::default();
         let leader = Gauge::default();
-        registry.register(
-            "reconcile_duration_seconds",
-            "Time of one reconcile",
-            reconcile.clone(),
-        );
-        registry.register(
-            "api_requests",
-            "Requests to the API server",
-            requests.clone(),
-        );
-        registry.register(
-            "watch_restarts",
-            "Watches that started again",
-            watch_restarts.clone(),
-        );
-        registry.register(
-            "undecodable_objects",
-            "Objects that could not be decoded",
-            undecodable.clone(),
-        );
+        registry.register("reconcile_duration_seconds", "Time of one reconcile", reconcile.clone());
+        registry.register("api_requests", "Requests to the API server", requests.clone());
+        registry.register("watch_restarts", "Watches that started again", watch_restarts.clone());
+        registry.register("undecodable_objects", "Objects that could not be decoded", undecodable.clone());
         registry.register("leader", "Whether this process leads", leader.clone());
         more(&mut registry);
-        Metrics {
-            reconcile,
-            requests,
-            watch_restarts,
-            undecodable,
-            leader,
-            registry: Arc::new(registry),
-        }
+        Metrics { reconcile, requests, watch_restarts, undecodable, leader, registry: Arc::new(registry) }
     }
 
     /// All metrics as OpenMetrics text.

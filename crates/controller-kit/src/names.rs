@@ -26,15 +26,8 @@ pub fn child(wire: &str, identity: &[&str]) -> String {
 
 /// At most `limit` bytes of an ASCII name, without a separator at the end.
 pub fn cut(name: &str, limit: usize) -> &str {
-    let end = name
-        .char_indices()
-        .map(|(i, c)| i + c.len_utf8())
-        .take_while(|end| *end <= limit)
-        .last()
-        .unwrap_or(0);
-    name.get(..end)
-        .unwrap_or_default()
-        .trim_end_matches(['-', '.'])
+    let end = name.char_indices().map(|(i, c)| i + c.len_utf8()).take_while(|end| *end <= limit).last().unwrap_or(0);
+    name.get(..end).unwrap_or_default().trim_end_matches(['-', '.'])
 }
 
 /// The first eight characters of a UID, as the wire names carry it.
@@ -60,9 +53,6 @@ mod tests {
 
     #[test]
     fn short_name_stays_as_the_wire_has_it() {
-        assert_eq!(
-            child("dp-backup-0-f1-9f214f22", &["x"]),
-            "dp-backup-0-f1-9f214f22"
-        );
+        assert_eq!(child("dp-backup-0-f1-9f214f22", &["x"]), "dp-backup-0-f1-9f214f22");
     }
 }

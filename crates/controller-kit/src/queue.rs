@@ -111,9 +111,7 @@ impl Queue {
         let mut s = self.state();
         let count = s.failures.entry(key.clone()).or_insert(0);
         *count = count.saturating_add(1);
-        let full = BACKOFF_FLOOR
-            .saturating_mul(1 << (*count - 1).min(12))
-            .min(BACKOFF_CEILING);
+        let full = BACKOFF_FLOOR.saturating_mul(1 << (*count - 1).min(12)).min(BACKOFF_CEILING);
         let spread = u32::try_from(key.name.bytes().map(u64::from).sum::<u64>() % 25).unwrap_or(0);
         full - full * spread / 100
     }
@@ -192,9 +190,7 @@ mod tests {
         for _ in 0..20 {
             last = q.failed(&key("a"));
         }
-        assert!(
-            first <= BACKOFF_FLOOR && last <= BACKOFF_CEILING && last > Duration::from_secs(40)
-        );
+        assert!(first <= BACKOFF_FLOOR && last <= BACKOFF_CEILING && last > Duration::from_secs(40));
         q.succeeded(&key("a"));
         assert_eq!(q.failed(&key("a")), first);
     }

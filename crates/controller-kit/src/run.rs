@@ -109,20 +109,12 @@ impl Runtime {
             health: settings.health_address,
             debug: settings.debug_address,
         };
-        admin::start(at, &health, &metrics)
-            .await
-            .map_err(|source| RunError::Listen {
-                addresses: format!("{}, {}, {}", at.metrics, at.health, at.debug),
-                source,
-            })?;
+        admin::start(at, &health, &metrics).await.map_err(|source| RunError::Listen {
+            addresses: format!("{}, {}, {}", at.metrics, at.health, at.debug),
+            source,
+        })?;
         let stop = CancellationToken::new();
-        Ok(Runtime {
-            settings,
-            client,
-            metrics,
-            health,
-            stop,
-        })
+        Ok(Runtime { settings, client, metrics, health, stop })
     }
 
     /// An election for one Lease of this process.
@@ -137,11 +129,7 @@ impl Runtime {
 
     /// Takes every lease, starts the controllers, and ends them in order on a signal or when a
     /// lease is lost. `start_controllers` is called once, as leader.
-    pub async fn lead<F>(
-        self,
-        elections: Vec<Election>,
-        start_controllers: F,
-    ) -> Result<(), RunError>
+    pub async fn lead<F>(self, elections: Vec<Election>, start_controllers: F) -> Result<(), RunError>
     where
         F: FnOnce(&mut JoinSet<()>),
     {
@@ -199,9 +187,7 @@ async fn client(settings: &Settings) -> Result<Client, RunError> {
                 .await
                 .map_err(|e| RunError::Config(Box::new(e)))?
         }
-        None => Config::infer()
-            .await
-            .map_err(|e| RunError::Config(Box::new(e)))?,
+        None => Config::infer().await.map_err(|e| RunError::Config(Box::new(e)))?,
     };
     Client::try_from(config).map_err(|e| RunError::Client(Box::new(e)))
 }

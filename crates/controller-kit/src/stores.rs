@@ -82,11 +82,7 @@ where
 
     /// Calls `hook` with each object that was added, changed or deleted, after the store shows it.
     pub fn on_change(&self, hook: impl Fn(&K) + Send + Sync + 'static) {
-        self.0
-            .hooks
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(Box::new(hook));
+        self.0.hooks.write().unwrap_or_else(PoisonError::into_inner).push(Box::new(hook));
     }
 
     /// The object of that key.
@@ -100,13 +96,7 @@ where
     }
 
     fn read<T>(&self, look: impl FnOnce(&HashMap<Key, Arc<K>>) -> T) -> T {
-        look(
-            &self
-                .0
-                .objects
-                .read()
-                .unwrap_or_else(PoisonError::into_inner),
-        )
+        look(&self.0.objects.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Waits until every watch of this store has listed once.
@@ -121,13 +111,8 @@ where
     }
 
     /// Starts the watches of this store; they end with `stop`.
-    pub fn watch_namespaced(
-        &self,
-        client: &Client,
-        scope: &Scope,
-        metrics: &Metrics,
-        stop: &CancellationToken,
-    ) where
+    pub fn watch_namespaced(&self, client: &Client, scope: &Scope, metrics: &Metrics, stop: &CancellationToken)
+    where
         K: Resource<Scope = k8s_openapi::NamespaceResourceScope>,
     {
         let apis: Vec<Api<DeserializeGuard<K>>> = if scope.namespaces.is_empty() {
@@ -140,31 +125,15 @@ where
     }
 
     /// Starts the watch of a cluster-scoped kind; it ends with `stop`.
-    pub fn watch_cluster(
-        &self,
-        client: &Client,
-        scope: &Scope,
-        metrics: &Metrics,
-        stop: &CancellationToken,
-    ) {
+    pub fn watch_cluster(&self, client: &Client, scope: &Scope, metrics: &Metrics, stop: &CancellationToken) {
         self.watch(vec![Api::all(client.clone())], scope, metrics, stop);
     }
 
-    fn watch(
-        &self,
-        apis: Vec<Api<DeserializeGuard<K>>>,
-        scope: &Scope,
-        metrics: &Metrics,
-        stop: &CancellationToken,
-    ) {
+    fn watch(&self, apis: Vec<Api<DeserializeGuard<K>>>, scope: &Scope, metrics: &Metrics, stop: &CancellationToken) {
         *self.0.scopes.lock().unwrap_or_else(PoisonError::into_inner) = apis.len();
         let alone = apis.len() == 1;
         for (i, api) in apis.into_iter().enumerate() {
-            let namespace = if alone {
-                None
-            } else {
-                scope.namespaces.get(i).cloned()
-            };
+            let namespace = if alone { None } else { scope.namespaces.get(i).cloned() };
             // Small pages: a page of foreign objects is decoded before it is dropped.
             let mut config = watcher::Config::default().page_size(100);
             if let Some(labels) = scope.labels {
@@ -187,9 +156,7 @@ where
         namespace: Option<String>,
         metrics: Metrics,
     ) {
-        let kind = Kind {
-            kind: K::kind(&()).into_owned(),
-        };
+        let kind = Kind { kind: K::kind(&()).into_owned() };
         let mut events = std::pin::pin!(watcher(api, config).default_backoff());
         let mut listed: Option<HashMap<Key, Arc<K>>> = None;
         let mut first = true;
@@ -236,12 +203,7 @@ where
             Err(invalid) => {
                 metrics.undecodable.get_or_create(kind).inc();
                 let name = invalid.metadata.name.unwrap_or_default();
-                tracing::error!(
-                    kind = kind.kind,
-                    object = name,
-                    "can not be decoded: {}",
-                    invalid.error
-                );
+                tracing::error!(kind = kind.kind, object = name, "can not be decoded: {}", invalid.error);
                 None
             }
         }
@@ -258,12 +220,7 @@ where
     }
 
     fn drop_object(&self, key: &Key) {
-        let gone = self
-            .0
-            .objects
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(key);
+        let gone = self.0.objects.write().unwrap_or_else(PoisonError::into_inner).remove(key);
         if let Some(gone) = gone {
             self.tell(&gone);
         }
@@ -273,11 +230,7 @@ where
     fn replace(&self, namespace: Option<&str>, fresh: HashMap<Key, Arc<K>>) {
         let mut touched: Vec<Arc<K>> = fresh.values().cloned().collect();
         {
-            let mut objects = self
-                .0
-                .objects
-                .write()
-                .unwrap_or_else(PoisonError::into_inner);
+            let mut objects = self.0.objects.write().unwrap_or_else(PoisonError::into_inner);
             objects.retain(|key, old| {
                 if namespace.is_some_and(|ns| ns != key.namespace) {
                     return true;
@@ -295,13 +248,7 @@ where
     }
 
     fn tell(&self, object: &K) {
-        for hook in self
-            .0
-            .hooks
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .iter()
-        {
+        for hook in self.0.hooks.read().unwrap_or_else(PoisonError::into_inner).iter() {
             hook(object);
         }
     }

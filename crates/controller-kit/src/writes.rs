@@ -3,9 +3,7 @@
 use crate::diff::merge_diff;
 use crate::error::ApiError;
 use crate::metrics::{Metrics, Request};
-use kube::api::{
-    DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy,
-};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -24,14 +22,7 @@ pub trait Object:
 {
 }
 impl<K> Object for K where
-    K: Resource<DynamicType = ()>
-        + Clone
-        + Debug
-        + DeserializeOwned
-        + Serialize
-        + Send
-        + Sync
-        + 'static
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Serialize + Send + Sync + 'static
 {
 }
 
@@ -46,11 +37,7 @@ pub struct Writer {
 impl Writer {
     /// Writes under the field manager `<operator>/<controller>`.
     pub fn new(client: Client, manager: &'static str, metrics: Metrics) -> Self {
-        Writer {
-            client,
-            manager,
-            metrics,
-        }
+        Writer { client, manager, metrics }
     }
 
     /// The objects of a kind in one namespace.
@@ -80,75 +67,35 @@ impl Writer {
     }
 
     /// Lists objects from the server, past the caches.
-    pub async fn list<K: Object>(
-        &self,
-        api: &Api<K>,
-        params: &ListParams,
-    ) -> Result<Vec<K>, ApiError> {
+    pub async fn list<K: Object>(&self, api: &Api<K>, params: &ListParams) -> Result<Vec<K>, ApiError> {
         let what = params.label_selector.as_deref().unwrap_or("all");
-        Ok(self
-            .call::<K, _>("list", what, api.list(params))
-            .await?
-            .items)
+        Ok(self.call::<K, _>("list", what, api.list(params)).await?.items)
     }
 
     /// Creates an object; the name may be taken, see [`ApiError::is_already_exists`].
     pub async fn create<K: Object>(&self, api: &Api<K>, object: &K) -> Result<K, ApiError> {
-        let params = PostParams {
-            field_manager: Some(self.manager.into()),
-            ..PostParams::default()
-        };
-        self.call::<K, _>("create", &object.name_any(), api.create(&params, object))
-            .await
+        let params = PostParams { field_manager: Some(self.manager.into()), ..PostParams::default() };
+        self.call::<K, _>("create", &object.name_any(), api.create(&params, object)).await
     }
 
     /// Server-side apply, forced: `body` holds exactly the fields this manager owns.
-    pub async fn apply<K: Object>(
-        &self,
-        api: &Api<K>,
-        name: &str,
-        body: &Value,
-    ) -> Result<K, ApiError> {
+    pub async fn apply<K: Object>(&self, api: &Api<K>, name: &str, body: &Value) -> Result<K, ApiError> {
         let params = PatchParams::apply(self.manager).force();
-        self.call::<K, _>("apply", name, api.patch(name, &params, &Patch::Apply(body)))
-            .await
+        self.call::<K, _>("apply", name, api.patch(name, &params, &Patch::Apply(body))).await
     }
 
     /// Server-side apply to the status subresource, under a manager of its own.
-    pub async fn apply_status<K: Object>(
-        &self,
-        api: &Api<K>,
-        name: &str,
-        body: &Value,
-    ) -> Result<K, ApiError> {
+    pub async fn apply_status<K: Object>(&self, api: &Api<K>, name: &str, body: &Value) -> Result<K, ApiError> {
         let manager = format!("{}/status", self.manager);
         let params = PatchParams::apply(&manager).force();
-        self.call::<K, _>(
-            "apply",
-            name,
-            api.patch_status(name, &params, &Patch::Apply(body)),
-        )
-        .await
+        self.call::<K, _>("apply", name, api.patch_status(name, &params, &Patch::Apply(body))).await
     }
 
     /// Merge patch of the status subresource; `body` carries uid and resourceVersion where a lost
     /// race would matter.
-    pub async fn merge_status<K: Object>(
-        &self,
-        api: &Api<K>,
-        name: &str,
-        body: &Value,
-    ) -> Result<K, ApiError> {
-        let params = PatchParams {
-            field_manager: Some(self.manager.into()),
-            ..PatchParams::default()
-        };
-        self.call::<K, _>(
-            "patch",
-            name,
-            api.patch_status(name, &params, &Patch::Merge(body)),
-        )
-        .await
+    pub async fn merge_status<K: Object>(&self, api: &Api<K>, name: &str, body: &Value) -> Result<K, ApiError> {
+        let params = PatchParams { field_manager: Some(self.manager.into()), ..PatchParams::default() };
+        self.call::<K, _>("patch", name, api.patch_status(name, &params, &Patch::Merge(body))).await
     }
 
     /// Writes what differs between two statuses of one object as a merge patch, guarded by UID and
@@ -176,39 +123,21 @@ impl Writer {
     }
 
     /// Merge patch of the object; `null` removes a key.
-    pub async fn merge<K: Object>(
-        &self,
-        api: &Api<K>,
-        name: &str,
-        body: &Value,
-    ) -> Result<K, ApiError> {
-        let params = PatchParams {
-            field_manager: Some(self.manager.into()),
-            ..PatchParams::default()
-        };
-        self.call::<K, _>("patch", name, api.patch(name, &params, &Patch::Merge(body)))
-            .await
+    pub async fn merge<K: Object>(&self, api: &Api<K>, name: &str, body: &Value) -> Result<K, ApiError> {
+        let params = PatchParams { field_manager: Some(self.manager.into()), ..PatchParams::default() };
+        self.call::<K, _>("patch", name, api.patch(name, &params, &Patch::Merge(body))).await
     }
 
     /// JSON patch: all operations or none, see [`ApiError::is_failed_test`].
-    pub async fn json_patch<K: Object>(
-        &self,
-        api: &Api<K>,
-        name: &str,
-        operations: Value,
-    ) -> Result<K, ApiError> {
+    pub async fn json_patch<K: Object>(&self, api: &Api<K>, name: &str, operations: Value) -> Result<K, ApiError> {
         let patch: kube::core::params::Patch<Value> = match serde_json::from_value(operations) {
             Ok(operations) => Patch::Json(operations),
             Err(error) => {
                 return Err(self.failed::<K>("patch", name, kube::Error::SerdeError(error)));
             }
         };
-        let params = PatchParams {
-            field_manager: Some(self.manager.into()),
-            ..PatchParams::default()
-        };
-        self.call::<K, _>("patch", name, api.patch(name, &params, &patch))
-            .await
+        let params = PatchParams { field_manager: Some(self.manager.into()), ..PatchParams::default() };
+        self.call::<K, _>("patch", name, api.patch(name, &params, &patch)).await
     }
 
     /// Deletes the object if it still is the one of `uid`; gone already counts as done.
@@ -221,16 +150,10 @@ impl Writer {
     ) -> Result<(), ApiError> {
         let params = DeleteParams {
             propagation_policy: Some(propagation),
-            preconditions: Some(Preconditions {
-                uid: Some(uid.into()),
-                resource_version: None,
-            }),
+            preconditions: Some(Preconditions { uid: Some(uid.into()), resource_version: None }),
             ..DeleteParams::default()
         };
-        match self
-            .call::<K, _>("delete", name, api.delete(name, &params))
-            .await
-        {
+        match self.call::<K, _>("delete", name, api.delete(name, &params)).await {
             Ok(_) => Ok(()),
             Err(error) if error.is_not_found() || error.is_conflict() => Ok(()),
             Err(error) => Err(error),
@@ -250,33 +173,16 @@ impl Writer {
             _ => "none".to_owned(),
         };
         let kind = K::kind(&()).into_owned();
-        self.metrics
-            .requests
-            .get_or_create(&Request {
-                verb,
-                kind: kind.clone(),
-                code,
-            })
-            .inc();
+        self.metrics.requests.get_or_create(&Request { verb, kind: kind.clone(), code }).inc();
         match result {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(source)) => Err(self.failed::<K>(verb, object, source)),
-            Err(_) => Err(ApiError::Deadline {
-                verb,
-                kind,
-                object: object.into(),
-                after: DEADLINE,
-            }),
+            Err(_) => Err(ApiError::Deadline { verb, kind, object: object.into(), after: DEADLINE }),
         }
     }
 
     #[allow(clippy::unused_self)]
     fn failed<K: Object>(&self, verb: &'static str, object: &str, source: kube::Error) -> ApiError {
-        ApiError::Call {
-            verb,
-            kind: K::kind(&()).into_owned(),
-            object: object.into(),
-            source: Box::new(source),
-        }
+        ApiError::Call { verb, kind: K::kind(&()).into_owned(), object: object.into(), source: Box::new(source) }
     }
 }

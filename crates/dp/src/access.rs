@@ -35,13 +35,7 @@ const fn rule(
     resources: &'static [&'static str],
     verbs: &'static [&'static str],
 ) -> Rule {
-    Rule {
-        reach,
-        group,
-        resources,
-        verbs,
-        names: &[],
-    }
+    Rule { reach, group, resources, verbs, names: &[] }
 }
 
 const DP: &str = "dataprotection.kubeblocks.io";
@@ -49,103 +43,24 @@ const READ: &[&str] = &["get", "list", "watch"];
 
 /// Every right of the operator and of its workers.
 pub const TABLE: &[Rule] = &[
-    rule(
-        Reach::Cluster,
-        DP,
-        &["actionsets", "storageproviders"],
-        READ,
-    ),
-    rule(
-        Reach::Cluster,
-        DP,
-        &["backuprepos"],
-        &["get", "list", "watch", "patch"],
-    ),
+    rule(Reach::Cluster, DP, &["actionsets", "storageproviders"], READ),
+    rule(Reach::Cluster, DP, &["backuprepos"], &["get", "list", "watch", "patch"]),
     rule(Reach::Cluster, DP, &["backuprepos/finalizers"], &["update"]),
-    rule(
-        Reach::Cluster,
-        DP,
-        &[
-            "actionsets/status",
-            "backuprepos/status",
-            "storageproviders/status",
-        ],
-        &["patch"],
-    ),
-    rule(
-        Reach::Cluster,
-        "",
-        &["persistentvolumes"],
-        &["get", "list", "watch", "patch"],
-    ),
-    rule(
-        Reach::Cluster,
-        "storage.k8s.io",
-        &["csidrivers", "storageclasses"],
-        READ,
-    ),
+    rule(Reach::Cluster, DP, &["actionsets/status", "backuprepos/status", "storageproviders/status"], &["patch"]),
+    rule(Reach::Cluster, "", &["persistentvolumes"], &["get", "list", "watch", "patch"]),
+    rule(Reach::Cluster, "storage.k8s.io", &["csidrivers", "storageclasses"], READ),
     rule(Reach::Namespaces, DP, &["backuppolicies"], READ),
-    rule(
-        Reach::Namespaces,
-        DP,
-        &["backups"],
-        &["get", "list", "watch", "patch"],
-    ),
-    rule(
-        Reach::Namespaces,
-        DP,
-        &["restores"],
-        &["get", "list", "watch", "create", "patch", "delete"],
-    ),
-    rule(
-        Reach::Namespaces,
-        DP,
-        &["backups/finalizers", "restores/finalizers"],
-        &["update"],
-    ),
-    rule(
-        Reach::Namespaces,
-        DP,
-        &["backuppolicies/status", "backups/status", "restores/status"],
-        &["patch"],
-    ),
-    rule(
-        Reach::Namespaces,
-        "",
-        &["persistentvolumeclaims"],
-        &["get", "list", "watch", "create", "patch", "delete"],
-    ),
-    rule(
-        Reach::Namespaces,
-        "",
-        &["persistentvolumeclaims/status"],
-        &["patch"],
-    ),
+    rule(Reach::Namespaces, DP, &["backups"], &["get", "list", "watch", "patch"]),
+    rule(Reach::Namespaces, DP, &["restores"], &["get", "list", "watch", "create", "patch", "delete"]),
+    rule(Reach::Namespaces, DP, &["backups/finalizers", "restores/finalizers"], &["update"]),
+    rule(Reach::Namespaces, DP, &["backuppolicies/status", "backups/status", "restores/status"], &["patch"]),
+    rule(Reach::Namespaces, "", &["persistentvolumeclaims"], &["get", "list", "watch", "create", "patch", "delete"]),
+    rule(Reach::Namespaces, "", &["persistentvolumeclaims/status"], &["patch"]),
     rule(Reach::Namespaces, "", &["pods"], READ),
-    rule(
-        Reach::Namespaces,
-        "",
-        &["serviceaccounts"],
-        &["create", "patch"],
-    ),
-    rule(
-        Reach::Namespaces,
-        "batch",
-        &["jobs"],
-        &["get", "list", "watch", "create", "patch", "delete"],
-    ),
-    rule(
-        Reach::Namespaces,
-        "events.k8s.io",
-        &["events"],
-        &["create", "patch"],
-    ),
-    rule(
-        Reach::Namespaces,
-        "rbac.authorization.k8s.io",
-        &["rolebindings"],
-        &["create", "patch"],
-    ),
+    rule(Reach::Namespaces, "", &["serviceaccounts"], &["create", "patch"]),
+    rule(Reach::Namespaces, "batch", &["jobs"], &["get", "list", "watch", "create", "patch", "delete"]),
+    rule(Reach::Namespaces, "events.k8s.io", &["events"], &["create", "patch"]),
+    rule(Reach::Namespaces, "rbac.authorization.k8s.io", &["rolebindings"], &["create", "patch"]),
     Rule {
         reach: Reach::Namespaces,
         group: "rbac.authorization.k8s.io",
@@ -153,48 +68,13 @@ pub const TABLE: &[Rule] = &[
         verbs: &["bind"],
         names: &["WORKER_ROLE"],
     },
-    rule(
-        Reach::OwnNamespace,
-        "",
-        &["persistentvolumeclaims"],
-        &["get", "list", "watch", "create", "patch", "delete"],
-    ),
+    rule(Reach::OwnNamespace, "", &["persistentvolumeclaims"], &["get", "list", "watch", "create", "patch", "delete"]),
     rule(Reach::OwnNamespace, "", &["pods"], READ),
-    rule(
-        Reach::OwnNamespace,
-        "batch",
-        &["jobs"],
-        &["get", "list", "watch", "create", "patch", "delete"],
-    ),
-    rule(
-        Reach::OwnNamespace,
-        "coordination.k8s.io",
-        &["leases"],
-        &["get", "create", "patch"],
-    ),
+    rule(Reach::OwnNamespace, "batch", &["jobs"], &["get", "list", "watch", "create", "patch", "delete"]),
+    rule(Reach::OwnNamespace, "coordination.k8s.io", &["leases"], &["get", "create", "patch"]),
     // Events on cluster-scoped objects land in namespace `default`; ours are in `Namespaces`.
-    rule(
-        Reach::OwnNamespace,
-        "events.k8s.io",
-        &["events"],
-        &["create", "patch"],
-    ),
-    rule(
-        Reach::Worker,
-        DP,
-        &["backups"],
-        &["create", "get", "list", "patch", "update"],
-    ),
-    rule(
-        Reach::Worker,
-        DP,
-        &["backups/status"],
-        &["get", "patch", "update"],
-    ),
-    rule(
-        Reach::Worker,
-        "",
-        &["configmaps"],
-        &["create", "get", "list", "patch", "update", "delete"],
-    ),
+    rule(Reach::OwnNamespace, "events.k8s.io", &["events"], &["create", "patch"]),
+    rule(Reach::Worker, DP, &["backups"], &["create", "get", "list", "patch", "update"]),
+    rule(Reach::Worker, DP, &["backups/status"], &["get", "patch", "update"]),
+    rule(Reach::Worker, "", &["configmaps"], &["create", "get", "list", "patch", "update", "delete"]),
 ];

@@ -17,18 +17,10 @@ pub struct Args {
     #[arg(long, env = "DATAPROTECTION_ZERO_RESOURCE_FOR_UNSET", default_value_t = true, action = clap::ArgAction::Set)]
     pub zero_resource_for_unset: bool,
     /// Service account that action pods run under, made in each namespace.
-    #[arg(
-        long,
-        env = "WORKER_SERVICE_ACCOUNT_NAME",
-        default_value = "kubeblocks-dataprotection-worker"
-    )]
+    #[arg(long, env = "WORKER_SERVICE_ACCOUNT_NAME", default_value = "kubeblocks-dataprotection-worker")]
     pub worker_service_account: String,
     /// ClusterRole bound to that account.
-    #[arg(
-        long,
-        env = "WORKER_CLUSTER_ROLE_NAME",
-        default_value = "kubeblocks-dataprotection-worker-role"
-    )]
+    #[arg(long, env = "WORKER_CLUSTER_ROLE_NAME", default_value = "kubeblocks-dataprotection-worker-role")]
     pub worker_cluster_role: String,
     /// Service accounts that a Restore may name, comma separated; none when empty.
     #[arg(long, env = "HOLDFAST_ALLOWED_SERVICE_ACCOUNTS", value_delimiter = ',')]

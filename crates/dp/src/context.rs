@@ -72,22 +72,13 @@ fn is_our_claim(claim: &PersistentVolumeClaim) -> bool {
 
 fn is_our_volume(volume: &PersistentVolume) -> bool {
     let claim = volume.spec.as_ref().and_then(|s| s.claim_ref.as_ref());
-    let of_prime = claim
-        .and_then(|c| c.name.as_deref())
-        .is_some_and(|n| n.starts_with(POPULATE_PREFIX));
-    of_prime
-        || volume
-            .annotations()
-            .contains_key(annotations::POPULATED_TARGET_UID)
+    let of_prime = claim.and_then(|c| c.name.as_deref()).is_some_and(|n| n.starts_with(POPULATE_PREFIX));
+    of_prime || volume.annotations().contains_key(annotations::POPULATED_TARGET_UID)
 }
 
 fn trim_backup(backup: &mut Backup) {
     let notes = backup.annotations_mut();
-    for big in [
-        annotations::CLUSTER_SNAPSHOT,
-        annotations::ENCRYPTED_SYSTEM_ACCOUNTS,
-        LAST_APPLIED,
-    ] {
+    for big in [annotations::CLUSTER_SNAPSHOT, annotations::ENCRYPTED_SYSTEM_ACCOUNTS, LAST_APPLIED] {
         notes.remove(big);
     }
 }

@@ -16,20 +16,12 @@ pub struct Stop {
 impl Stop {
     /// No retry can help.
     pub fn terminal(reason: &'static str, message: impl Into<String>) -> Self {
-        Stop {
-            class: Class::Terminal,
-            reason,
-            message: message.into(),
-        }
+        Stop { class: Class::Terminal, reason, message: message.into() }
     }
 
     /// Something named is missing; its arrival wakes the object.
     pub fn wait(reason: &'static str, message: impl Into<String>) -> Self {
-        Stop {
-            class: Class::Wait,
-            reason,
-            message: message.into(),
-        }
+        Stop { class: Class::Wait, reason, message: message.into() }
     }
 }
 

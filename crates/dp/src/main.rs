@@ -11,10 +11,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let args = Args::parse();
     // Reconciles wait for the API server most of the time; two threads keep the process small.
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let result = match runtime {
         Ok(runtime) => runtime.block_on(run(args)),
         Err(error) => {
@@ -43,9 +40,5 @@ async fn run(args: Args) -> Result<(), RunError> {
         elections.push(runtime.election(namespace, name));
     }
     let keep = runtime.clone();
-    runtime
-        .lead(elections, move |controllers| {
-            wiring::start_controllers(&keep, &args, &stores, controllers)
-        })
-        .await
+    runtime.lead(elections, move |controllers| wiring::start_controllers(&keep, &args, &stores, controllers)).await
 }

@@ -40,49 +40,24 @@ pub async fn start_stores(runtime: &Runtime) -> Stores {
     let stores = Stores::default();
     let (client, metrics, stop) = (&runtime.client, &runtime.metrics, &runtime.stop);
     let mut namespaces = runtime.settings.namespaces.clone();
-    let all = Scope {
-        namespaces: namespaces.clone(),
-        labels: None,
-    };
+    let all = Scope { namespaces: namespaces.clone(), labels: None };
     // Pre-checks run in the operator's own namespace, also when only others are served.
     if !namespaces.is_empty() && !namespaces.contains(&runtime.settings.namespace) {
         namespaces.push(runtime.settings.namespace.clone());
     }
-    let ours = Scope {
-        namespaces: namespaces.clone(),
-        labels: Some(OURS),
-    };
-    let with_own = Scope {
-        namespaces,
-        labels: None,
-    };
+    let ours = Scope { namespaces: namespaces.clone(), labels: Some(OURS) };
+    let with_own = Scope { namespaces, labels: None };
     let cluster = Scope::default();
-    stores
-        .action_sets
-        .watch_cluster(client, &cluster, metrics, stop);
+    stores.action_sets.watch_cluster(client, &cluster, metrics, stop);
     stores.repos.watch_cluster(client, &cluster, metrics, stop);
-    stores
-        .providers
-        .watch_cluster(client, &cluster, metrics, stop);
-    stores
-        .volumes
-        .watch_cluster(client, &cluster, metrics, stop);
-    stores
-        .classes
-        .watch_cluster(client, &cluster, metrics, stop);
-    stores
-        .drivers
-        .watch_cluster(client, &cluster, metrics, stop);
+    stores.providers.watch_cluster(client, &cluster, metrics, stop);
+    stores.volumes.watch_cluster(client, &cluster, metrics, stop);
+    stores.classes.watch_cluster(client, &cluster, metrics, stop);
+    stores.drivers.watch_cluster(client, &cluster, metrics, stop);
     stores.backups.watch_namespaced(client, &all, metrics, stop);
-    stores
-        .policies
-        .watch_namespaced(client, &all, metrics, stop);
-    stores
-        .restores
-        .watch_namespaced(client, &all, metrics, stop);
-    stores
-        .claims
-        .watch_namespaced(client, &with_own, metrics, stop);
+    stores.policies.watch_namespaced(client, &all, metrics, stop);
+    stores.restores.watch_namespaced(client, &all, metrics, stop);
+    stores.claims.watch_namespaced(client, &with_own, metrics, stop);
     stores.jobs.watch_namespaced(client, &ours, metrics, stop);
     stores.pods.watch_namespaced(client, &ours, metrics, stop);
     stores
@@ -122,71 +97,29 @@ pub fn show_stores(runtime: &Runtime, stores: &Stores) {
 }
 
 /// Starts every controller, as leader.
-pub fn start_controllers(
-    runtime: &Runtime,
-    args: &Args,
-    stores: &Stores,
-    controllers: &mut JoinSet<()>,
-) {
+pub fn start_controllers(runtime: &Runtime, args: &Args, stores: &Stores, controllers: &mut JoinSet<()>) {
     let queues = Queues::default();
     wake_by_events(stores, &queues);
     seed(stores, &queues);
     let context = Arc::new(context(args, stores));
     let writer = |manager| Writer::new(runtime.client.clone(), manager, runtime.metrics.clone());
-    let events = |controller| {
-        Events::new(
-            runtime.client.clone(),
-            controller,
-            &runtime.settings.identity,
-        )
-    };
+    let events = |controller| Events::new(runtime.client.clone(), controller, &runtime.settings.identity);
     let drive = |name, queue: &Arc<Queue>| {
         runtime.health.show_queue(name, Arc::clone(queue));
         let workers = runtime.settings.workers.max(1);
-        Driver {
-            name,
-            queue: Arc::clone(queue),
-            workers,
-            metrics: runtime.metrics.clone(),
-        }
+        Driver { name, queue: Arc::clone(queue), workers, metrics: runtime.metrics.clone() }
     };
     macro_rules! start {
         ($name:literal, $queue:ident, $reconcile:path, $hands:expr) => {{
-            let (driver, context, hands) =
-                (drive($name, &queues.$queue), Arc::clone(&context), $hands);
+            let (driver, context, hands) = (drive($name, &queues.$queue), Arc::clone(&context), $hands);
             let stop = runtime.stop.clone();
-            controllers.spawn(driver.run(
-                move |key| $reconcile(key, Arc::clone(&context), hands.clone()),
-                stop,
-            ));
+            controllers.spawn(driver.run(move |key| $reconcile(key, Arc::clone(&context), hands.clone()), stop));
         }};
     }
-    start!(
-        "provider",
-        providers,
-        provider::reconcile,
-        writer("holdfast-dp/provider")
-    );
-    start!(
-        "actionset",
-        action_sets,
-        actionset::reconcile,
-        writer("holdfast-dp/actionset")
-    );
-    start!(
-        "policy",
-        policies,
-        policy::reconcile,
-        writer("holdfast-dp/policy")
-    );
-    start!(
-        "repo",
-        repos,
-        repo::reconcile,
-        repo::apply::Hands {
-            writer: writer("holdfast-dp/repo")
-        }
-    );
+    start!("provider", providers, provider::reconcile, writer("holdfast-dp/provider"));
+    start!("actionset", action_sets, actionset::reconcile, writer("holdfast-dp/actionset"));
+    start!("policy", policies, policy::reconcile, writer("holdfast-dp/policy"));
+    start!("repo", repos, repo::reconcile, repo::apply::Hands { writer: writer("holdfast-dp/repo") });
     start!(
         "backup",
         backups,
@@ -202,27 +135,18 @@ pub fn start_controllers(
         "restore",
         restores,
         restore::reconcile,
-        restore::apply::Hands {
-            writer: writer("holdfast-dp/restore"),
-            events: events("holdfast-dp/restore"),
-        }
+        restore::apply::Hands { writer: writer("holdfast-dp/restore"), events: events("holdfast-dp/restore") }
     );
     start!(
         "populate",
         claims,
         populate::reconcile,
-        populate::apply::Hands {
-            writer: writer("holdfast-dp/populate"),
-            events: events("holdfast-dp/populate"),
-        }
+        populate::apply::Hands { writer: writer("holdfast-dp/populate"), events: events("holdfast-dp/populate") }
     );
 }
 
 fn context(args: &Args, stores: &Stores) -> Context {
-    let names = WorkerNames {
-        account: args.worker_service_account.clone(),
-        role: args.worker_cluster_role.clone(),
-    };
+    let names = WorkerNames { account: args.worker_service_account.clone(), role: args.worker_cluster_role.clone() };
     Context {
         stores: stores.clone(),
         pods: PodSettings {
@@ -254,11 +178,7 @@ fn seed(stores: &Stores, queues: &Queues) {
 fn owner<K: Resource>(object: &K, kind: &str) -> Option<Key> {
     let namespace = object.meta().namespace.clone().unwrap_or_default();
     let is = |o: &&OwnerReference| o.kind == kind;
-    object
-        .owner_references()
-        .iter()
-        .find(is)
-        .map(|o| Key::new(namespace.clone(), o.name.clone()))
+    object.owner_references().iter().find(is).map(|o| Key::new(namespace.clone(), o.name.clone()))
 }
 
 /// What wakes what. Each wait in a plan names one of these.
@@ -304,47 +224,27 @@ fn wake_waiting_claims(stores: &Stores, queues: &Queues) {
         let Some(holder) = volume.spec.as_ref().and_then(|s| s.claim_ref.as_ref()) else {
             return;
         };
-        let (namespace, name) = (
-            holder.namespace.clone().unwrap_or_default(),
-            holder.name.clone().unwrap_or_default(),
-        );
+        let (namespace, name) = (holder.namespace.clone().unwrap_or_default(), holder.name.clone().unwrap_or_default());
         if populate_target_uid(&name).is_none() {
             return queue.add(Key::new(namespace, name));
         }
         let prime = claims.get(&namespace, &name);
-        queue_owner(
-            &queue,
-            prime.and_then(|p| owner(p.as_ref(), "PersistentVolumeClaim")),
-        );
+        queue_owner(&queue, prime.and_then(|p| owner(p.as_ref(), "PersistentVolumeClaim")));
     });
     let queue = Arc::clone(&queues.claims);
-    stores
-        .restores
-        .on_change(move |restore| queue_owner(&queue, owner(restore, "PersistentVolumeClaim")));
+    stores.restores.on_change(move |restore| queue_owner(&queue, owner(restore, "PersistentVolumeClaim")));
     let (queue, claims) = (Arc::clone(&queues.claims), stores.claims.clone());
     stores.classes.on_change(move |class| {
         let name = class.name_any();
         let of = |c: &k8s_openapi::api::core::v1::PersistentVolumeClaim| {
-            names_our_source(c)
-                && c.spec
-                    .as_ref()
-                    .and_then(|s| s.storage_class_name.as_deref())
-                    == Some(&name)
+            names_our_source(c) && c.spec.as_ref().and_then(|s| s.storage_class_name.as_deref()) == Some(&name)
         };
-        claims
-            .select(of)
-            .iter()
-            .for_each(|c| queue.add(Key::of(c.as_ref())));
+        claims.select(of).iter().for_each(|c| queue.add(Key::of(c.as_ref())));
     });
     // Backups, action sets and source Restores wake every claim that is not settled: there are few.
     let unsettled = {
         let (queue, claims) = (Arc::clone(&queues.claims), stores.claims.clone());
-        move || {
-            claims
-                .select(populate::is_unsettled)
-                .iter()
-                .for_each(|c| queue.add(Key::of(c.as_ref())))
-        }
+        move || claims.select(populate::is_unsettled).iter().for_each(|c| queue.add(Key::of(c.as_ref())))
     };
     let wake = unsettled.clone();
     stores.backups.on_change(move |_| wake());
@@ -364,18 +264,11 @@ fn wake_waiting_claims(stores: &Stores, queues: &Queues) {
         let of = |c: &k8s_openapi::api::core::v1::PersistentVolumeClaim| {
             c.uid().as_deref() == Some(uid) && c.namespace() == namespace
         };
-        claims
-            .select(of)
-            .iter()
-            .for_each(|c| queue.add(Key::of(c.as_ref())));
+        claims.select(of).iter().for_each(|c| queue.add(Key::of(c.as_ref())));
     };
     let wake = of_execution.clone();
-    stores
-        .pods
-        .on_change(move |pod| wake(pod.namespace(), pod.labels().get(labels::RESTORE)));
-    stores
-        .jobs
-        .on_change(move |job| of_execution(job.namespace(), job.labels().get(labels::RESTORE)));
+    stores.pods.on_change(move |pod| wake(pod.namespace(), pod.labels().get(labels::RESTORE)));
+    stores.jobs.on_change(move |job| of_execution(job.namespace(), job.labels().get(labels::RESTORE)));
 }
 
 fn queue_owner(queue: &Queue, key: Option<Key>) {
@@ -404,25 +297,13 @@ fn wake_backups_and_restores(stores: &Stores, queues: &Queues) {
     });
     // What a Backup or a Restore may wait for wakes those that have not started.
     let waiting = {
-        let (backup_queue, restore_queue) =
-            (Arc::clone(&queues.backups), Arc::clone(&queues.restores));
+        let (backup_queue, restore_queue) = (Arc::clone(&queues.backups), Arc::clone(&queues.restores));
         let (backups, restores) = (stores.backups.clone(), stores.restores.clone());
         move || {
-            let fresh = |b: &Backup| {
-                b.status
-                    .as_ref()
-                    .is_none_or(|s| s.start_timestamp.is_none())
-            };
-            backups
-                .select(fresh)
-                .iter()
-                .for_each(|b| backup_queue.add(Key::of(b.as_ref())));
-            let fresh =
-                |r: &api_types::dp::Restore| r.status.as_ref().is_none_or(|s| s.phase.is_none());
-            restores
-                .select(fresh)
-                .iter()
-                .for_each(|r| restore_queue.add(Key::of(r.as_ref())));
+            let fresh = |b: &Backup| b.status.as_ref().is_none_or(|s| s.start_timestamp.is_none());
+            backups.select(fresh).iter().for_each(|b| backup_queue.add(Key::of(b.as_ref())));
+            let fresh = |r: &api_types::dp::Restore| r.status.as_ref().is_none_or(|s| s.phase.is_none());
+            restores.select(fresh).iter().for_each(|r| restore_queue.add(Key::of(r.as_ref())));
         }
     };
     let wake = waiting.clone();
@@ -433,17 +314,14 @@ fn wake_backups_and_restores(stores: &Stores, queues: &Queues) {
     stores.repos.on_change(move |_| wake());
     let wake = waiting.clone();
     stores.claims.on_change(move |claim| {
-        if claim.labels().contains_key(labels::BACKUP_REPO_NAME)
-            || populate_target_uid(&claim.name_any()).is_some()
-        {
+        if claim.labels().contains_key(labels::BACKUP_REPO_NAME) || populate_target_uid(&claim.name_any()).is_some() {
             wake();
         }
     });
     let (restores, queue) = (stores.restores.clone(), Arc::clone(&queues.restores));
     stores.backups.on_change(move |backup| {
         let (namespace, name) = (backup.namespace().unwrap_or_default(), backup.name_any());
-        let of =
-            restores.select(|r| r.spec.backup.name == name && r.spec.backup.namespace == namespace);
+        let of = restores.select(|r| r.spec.backup.name == name && r.spec.backup.namespace == namespace);
         of.iter().for_each(|r| queue.add(Key::of(r.as_ref())));
     });
     // A restore that ends lets the deletion of its source go on.
@@ -462,24 +340,14 @@ fn wake_repos(stores: &Stores, queues: &Queues) {
         }
     };
     let wake = by_label.clone();
-    stores
-        .jobs
-        .on_change(move |o| wake(o.labels().get(labels::BACKUP_REPO_NAME)));
+    stores.jobs.on_change(move |o| wake(o.labels().get(labels::BACKUP_REPO_NAME)));
     let wake = by_label.clone();
-    stores
-        .pods
-        .on_change(move |o| wake(o.labels().get(labels::BACKUP_REPO_NAME)));
+    stores.pods.on_change(move |o| wake(o.labels().get(labels::BACKUP_REPO_NAME)));
     let wake = by_label.clone();
-    stores
-        .claims
-        .on_change(move |o| wake(o.labels().get(labels::BACKUP_REPO_NAME)));
+    stores.claims.on_change(move |o| wake(o.labels().get(labels::BACKUP_REPO_NAME)));
     let wake = by_label.clone();
-    stores
-        .backups
-        .on_change(move |o| wake(o.labels().get(labels::BACKUP_REPO_NAME)));
-    stores
-        .restores
-        .on_change(move |o| by_label(o.labels().get(labels::BACKUP_REPO_NAME)));
+    stores.backups.on_change(move |o| wake(o.labels().get(labels::BACKUP_REPO_NAME)));
+    stores.restores.on_change(move |o| by_label(o.labels().get(labels::BACKUP_REPO_NAME)));
     let (queue, repos) = (Arc::clone(&queues.repos), stores.repos.clone());
     stores.providers.on_change(move |provider| {
         let name = provider.name_any();

@@ -44,11 +44,11 @@ pub struct Diagnosis {
 pub fn diagnose(pod: &Pod) -> Option<Diagnosis> {
     let status = pod.status.as_ref()?;
     let name = pod.name_any();
-    let unscheduled = status.conditions.iter().flatten().find(|c| {
-        c.type_ == "PodScheduled"
-            && c.status == "False"
-            && c.reason.as_deref() == Some("Unschedulable")
-    });
+    let unscheduled = status
+        .conditions
+        .iter()
+        .flatten()
+        .find(|c| c.type_ == "PodScheduled" && c.status == "False" && c.reason.as_deref() == Some("Unschedulable"));
     if let Some(condition) = unscheduled {
         let why = condition.message.as_deref().unwrap_or("no node fits");
         return Some(Diagnosis {
@@ -57,24 +57,16 @@ pub fn diagnose(pod: &Pod) -> Option<Diagnosis> {
         });
     }
     let all = status.init_container_statuses.iter().flatten();
-    all.chain(status.container_statuses.iter().flatten())
-        .find_map(|container| of_container(&name, container))
+    all.chain(status.container_statuses.iter().flatten()).find_map(|container| of_container(&name, container))
 }
 
 fn of_container(pod: &str, container: &ContainerStatus) -> Option<Diagnosis> {
     let state = container.state.as_ref()?;
     let say = |trouble, why: &str| {
-        Some(Diagnosis {
-            trouble,
-            message: format!("container {} of pod {pod}: {why}", container.name),
-        })
+        Some(Diagnosis { trouble, message: format!("container {} of pod {pod}: {why}", container.name) })
     };
     if let Some(waiting) = &state.waiting {
-        let why = waiting
-            .message
-            .as_deref()
-            .or(waiting.reason.as_deref())
-            .unwrap_or("waiting");
+        let why = waiting.message.as_deref().or(waiting.reason.as_deref()).unwrap_or("waiting");
         return match waiting.reason.as_deref()? {
             "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" => {
                 say(Trouble::ImagePull, why)
@@ -88,15 +80,9 @@ fn of_container(pod: &str, container: &ContainerStatus) -> Option<Diagnosis> {
     }
     let ended = state.terminated.as_ref().filter(|t| t.exit_code != 0)?;
     if ended.reason.as_deref() == Some("OOMKilled") {
-        return say(
-            Trouble::OutOfMemory,
-            "was killed because it used more memory than its limit",
-        );
+        return say(Trouble::OutOfMemory, "was killed because it used more memory than its limit");
     }
-    say(
-        Trouble::Crashing,
-        &format!("ended with exit code {}", ended.exit_code),
-    )
+    say(Trouble::Crashing, &format!("ended with exit code {}", ended.exit_code))
 }
 
 #[cfg(test)]
@@ -104,8 +90,7 @@ mod tests {
     use super::*;
 
     fn pod(status: &serde_json::Value) -> Pod {
-        serde_json::from_value(serde_json::json!({"metadata": {"name": "p"}, "status": status}))
-            .unwrap()
+        serde_json::from_value(serde_json::json!({"metadata": {"name": "p"}, "status": status})).unwrap()
     }
 
     #[test]
@@ -113,10 +98,7 @@ mod tests {
         let cases = [
             (
                 serde_json::json!({"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}]}),
-                Some((
-                    Trouble::Unschedulable,
-                    "pod p can not be scheduled: 0/1 nodes",
-                )),
+                Some((Trouble::Unschedulable, "pod p can not be scheduled: 0/1 nodes")),
             ),
             (
                 serde_json::json!({"initContainerStatuses": [{"name": "i", "image": "x", "imageID": "", "ready": false, "restartCount": 0,
@@ -139,10 +121,7 @@ mod tests {
         ];
         for (status, expected) in cases {
             let got = diagnose(&pod(&status));
-            assert_eq!(
-                got.as_ref().map(|d| (d.trouble, d.message.as_str())),
-                expected
-            );
+            assert_eq!(got.as_ref().map(|d| (d.trouble, d.message.as_str())), expected);
         }
     }
 }

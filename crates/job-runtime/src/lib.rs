@@ -56,7 +56,5 @@ pub async fn cancel(writer: &Writer, job: &Job, owner_uid: &str) -> Result<(), A
     }
     let api = writer.namespaced::<Job>(&job.namespace().unwrap_or_default());
     let uid = job.uid().unwrap_or_default();
-    writer
-        .delete(&api, &job.name_any(), &uid, PropagationPolicy::Background)
-        .await
+    writer.delete(&api, &job.name_any(), &uid, PropagationPolicy::Background).await
 }

@@ -37,59 +37,37 @@ pub enum JobState {
 /// `container` names the main container, whose termination message is passed on.
 pub fn observe<P: Borrow<Pod>>(job: &Job, pods: &[P], container: &str) -> JobState {
     let uid = job.uid().unwrap_or_default();
-    let mut mine: Vec<&Pod> = pods
-        .iter()
-        .map(Borrow::borrow)
-        .filter(|p| p.owner_references().iter().any(|o| o.uid == uid))
-        .collect();
+    let mut mine: Vec<&Pod> =
+        pods.iter().map(Borrow::borrow).filter(|p| p.owner_references().iter().any(|o| o.uid == uid)).collect();
     mine.sort_by_key(|p| p.creation_timestamp());
     let verdict = |type_: &str| {
         let conditions = job.status.as_ref()?.conditions.as_ref()?;
-        conditions
-            .iter()
-            .find(|c| c.type_ == type_ && c.status == "True")
+        conditions.iter().find(|c| c.type_ == type_ && c.status == "True")
     };
     if let Some(done) = verdict("Complete") {
         let message = mine.iter().rev().find_map(|p| {
             let ended = terminated(p, container)?;
-            (ended.exit_code == 0)
-                .then(|| ended.message.clone())
-                .flatten()
+            (ended.exit_code == 0).then(|| ended.message.clone()).flatten()
         });
         let at = job.status.as_ref().and_then(|s| s.completion_time.as_ref());
-        return JobState::Succeeded {
-            at: at.or(done.last_transition_time.as_ref()).map(|t| t.0),
-            message,
-        };
+        return JobState::Succeeded { at: at.or(done.last_transition_time.as_ref()).map(|t| t.0), message };
     }
     if let Some(failed) = verdict("Failed") {
         let newest = mine.iter().rev().find_map(|p| terminated(p, container));
         return JobState::Failed {
             at: failed.last_transition_time.as_ref().map(|t| t.0),
-            why: failed
-                .message
-                .clone()
-                .unwrap_or_else(|| "the Job failed".into()),
+            why: failed.message.clone().unwrap_or_else(|| "the Job failed".into()),
             message: newest.and_then(|t| t.message.clone()),
         };
     }
-    JobState::Running {
-        blocked: mine.last().and_then(|p| diagnose(p)),
-    }
+    JobState::Running { blocked: mine.last().and_then(|p| diagnose(p)) }
 }
 
 fn terminated<'a>(pod: &'a Pod, container: &str) -> Option<&'a ContainerStateTerminated> {
     let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
     let status = statuses.iter().find(|s| s.name == container)?;
-    let last = status
-        .last_state
-        .as_ref()
-        .and_then(|s| s.terminated.as_ref());
-    status
-        .state
-        .as_ref()
-        .and_then(|s| s.terminated.as_ref())
-        .or(last)
+    let last = status.last_state.as_ref().and_then(|s| s.terminated.as_ref());
+    status.state.as_ref().and_then(|s| s.terminated.as_ref()).or(last)
 }
 
 #[cfg(test)]
@@ -135,9 +113,6 @@ mod tests {
     #[test]
     fn failed_condition_that_is_not_true_is_not_a_failure() {
         let running = job(&json!([{"type": "Failed", "status": "False"}]));
-        assert!(matches!(
-            observe(&running, &[] as &[Pod], "main"),
-            JobState::Running { blocked: None }
-        ));
+        assert!(matches!(observe(&running, &[] as &[Pod], "main"), JobState::Running { blocked: None }));
     }
 }

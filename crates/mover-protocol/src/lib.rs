@@ -155,9 +155,7 @@ pub struct RunResult {
 impl RunResult {
     /// Reads a termination message; `None` when it is not one of ours.
     pub fn parse(message: &str) -> Option<Self> {
-        serde_json::from_str::<Self>(message)
-            .ok()
-            .filter(|result| result.v == 1)
+        serde_json::from_str::<Self>(message).ok().filter(|result| result.v == 1)
     }
 }
 
@@ -167,15 +165,10 @@ mod tests {
 
     #[test]
     fn bd5_only_three_fields_pass() {
-        let info: ActionInfo = serde_json::from_str(
-            r#"{"totalSize":"7","phase":"Completed","path":"/x","extras":[{"a":"b"}]}"#,
-        )
-        .unwrap();
+        let info: ActionInfo =
+            serde_json::from_str(r#"{"totalSize":"7","phase":"Completed","path":"/x","extras":[{"a":"b"}]}"#).unwrap();
         let back = serde_json::to_value(&info).unwrap();
-        assert_eq!(
-            back,
-            serde_json::json!({"totalSize":"7","extras":[{"a":"b"}]})
-        );
+        assert_eq!(back, serde_json::json!({"totalSize":"7","extras":[{"a":"b"}]}));
     }
 
     #[test]

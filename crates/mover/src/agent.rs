@@ -60,10 +60,7 @@ impl Agent {
         let file = PathBuf::from(file);
         let wake = watch(&file)
             .inspect_err(|error| {
-                say!(
-                    "Warning: no file events, looking at intervals: {}",
-                    plain(error)
-                );
+                say!("Warning: no file events, looking at intervals: {}", plain(error));
             })
             .ok();
         Ok(Self {
@@ -117,21 +114,14 @@ impl Agent {
 
     /// Sleeps until the file may have changed, or the interval is over.
     fn wait(&self) {
-        let mut ready = self
-            .wake
-            .iter()
-            .map(|wake| PollFd::new(wake, PollFlags::IN))
-            .collect::<Vec<_>>();
+        let mut ready = self.wake.iter().map(|wake| PollFd::new(wake, PollFlags::IN)).collect::<Vec<_>>();
         let timeout = Timespec::try_from(self.interval).ok();
         let _ = poll(&mut ready, timeout.as_ref());
         if let Some(wake) = &self.wake {
             let mut events = [0u8; 4096];
             while rustix::io::read(wake, &mut events[..]).is_ok_and(|count| count > 0) {}
         }
-        if let Some(rest) = self
-            .last_try
-            .and_then(|tried| SHORTEST.checked_sub(tried.elapsed()))
-        {
+        if let Some(rest) = self.last_try.and_then(|tried| SHORTEST.checked_sub(tried.elapsed())) {
             std::thread::sleep(rest);
         }
     }

@@ -19,20 +19,10 @@ use crate::error::{one_line, say};
 /// start with a slash and can never leave that base. Every failure is one line "Error: ..." on
 /// standard error and exit code 1.
 #[derive(Debug, Parser)]
-#[command(
-    name = "datasafed",
-    args_override_self = true,
-    disable_version_flag = true
-)]
+#[command(name = "datasafed", args_override_self = true, disable_version_flag = true)]
 pub struct Cli {
     /// Configuration file, in ini syntax
-    #[arg(
-        short,
-        long,
-        global = true,
-        value_name = "FILE",
-        default_value = "/etc/datasafed/datasafed.conf"
-    )]
+    #[arg(short, long, global = true, value_name = "FILE", default_value = "/etc/datasafed/datasafed.conf")]
     pub conf: PathBuf,
     /// Accepted for compatibility.
     #[command(flatten)]
@@ -115,12 +105,7 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct PushArgs {
     /// Compress with this codec: zstd or zstd-fastest
-    #[arg(
-        short = 'z',
-        long = "compress",
-        value_name = "CODEC",
-        allow_hyphen_values = true
-    )]
+    #[arg(short = 'z', long = "compress", value_name = "CODEC", allow_hyphen_values = true)]
     pub codec: Option<String>,
     /// Local file, or - for standard input
     #[arg(value_name = "LPATH")]
@@ -134,12 +119,7 @@ pub struct PushArgs {
 #[derive(Debug, Args)]
 pub struct PullArgs {
     /// Decompress with this codec: zstd or zstd-fastest (either reads both)
-    #[arg(
-        short = 'd',
-        long = "decompress",
-        value_name = "CODEC",
-        allow_hyphen_values = true
-    )]
+    #[arg(short = 'd', long = "decompress", value_name = "CODEC", allow_hyphen_values = true)]
     pub codec: Option<String>,
     /// Path of the object
     #[arg(value_name = "RPATH")]
@@ -162,12 +142,7 @@ pub struct ListArgs {
     #[arg(short = 'r', long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = go_bool, value_name = "BOOL", hide_default_value = true)]
     pub recursive: bool,
     /// Levels to descend with -r; 0 for all
-    #[arg(
-        long,
-        value_name = "N",
-        default_value_t = 0,
-        allow_negative_numbers = true
-    )]
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     pub max_depth: i64,
     /// Sort by path, size or mtime, ascending
     #[arg(short = 's', long, value_name = "FIELD")]
@@ -176,31 +151,16 @@ pub struct ListArgs {
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = go_bool, value_name = "BOOL", hide_default_value = true)]
     pub reverse: bool,
     /// Only entries modified after this Unix time; 0 for any
-    #[arg(
-        long,
-        value_name = "SECONDS",
-        default_value_t = 0,
-        allow_negative_numbers = true
-    )]
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, allow_negative_numbers = true)]
     pub newer_than: i64,
     /// Only entries modified before this Unix time; 0 for any
-    #[arg(
-        long,
-        value_name = "SECONDS",
-        default_value_t = 0,
-        allow_negative_numbers = true
-    )]
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, allow_negative_numbers = true)]
     pub older_than: i64,
     /// Only entries whose base name matches: * ? [a-z] [^a] and \ as in Go's path.Match
     #[arg(long, value_name = "GLOB", allow_hyphen_values = true)]
     pub name: Option<OsString>,
     /// short: path; long: time, size, path; json: one array on one line
-    #[arg(
-        short = 'o',
-        long = "output-format",
-        value_name = "FORMAT",
-        default_value = "short"
-    )]
+    #[arg(short = 'o', long = "output-format", value_name = "FORMAT", default_value = "short")]
     pub format: Format,
     /// Directory or file; / is the base path
     #[arg(value_name = "RPATH")]
@@ -372,21 +332,16 @@ pub fn parse() -> Result<Cli, i32> {
             let _ = std::io::stdout().write_all(text.as_bytes());
             return Err(0);
         }
-        ErrorKind::InvalidSubcommand => format!(
-            "unknown command {:?} for \"datasafed\"",
-            named(ContextKind::InvalidSubcommand)
-        ),
+        ErrorKind::InvalidSubcommand => {
+            format!("unknown command {:?} for \"datasafed\"", named(ContextKind::InvalidSubcommand))
+        }
         ErrorKind::UnknownArgument if named(ContextKind::InvalidArg).starts_with('-') => {
             format!("unknown flag: {}", named(ContextKind::InvalidArg))
         }
         _ => {
             let paragraph = text.split("\n\n").next().unwrap_or_default();
             let paragraph = paragraph.strip_prefix("error: ").unwrap_or(paragraph);
-            paragraph
-                .lines()
-                .map(str::trim)
-                .collect::<Vec<_>>()
-                .join(" ")
+            paragraph.lines().map(str::trim).collect::<Vec<_>>().join(" ")
         }
     };
     say!("Error: {}", one_line(&line));

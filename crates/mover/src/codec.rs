@@ -154,14 +154,8 @@ impl Read for Source {
 
 /// Names a read error: of the codec, or of the storage below it.
 pub fn read_error(error: io::Error, codec: Option<Codec>) -> Error {
-    let from_storage = error
-        .get_ref()
-        .is_some_and(<dyn std::error::Error + Send + Sync>::is::<StorageError>);
-    if codec.is_none() || from_storage {
-        Error::io("read", error)
-    } else {
-        Error::Decode(error)
-    }
+    let from_storage = error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<StorageError>);
+    if codec.is_none() || from_storage { Error::io("read", error) } else { Error::Decode(error) }
 }
 
 #[cfg(test)]
@@ -178,11 +172,7 @@ mod tests {
 
     fn decode(stored: &[u8]) -> io::Result<Vec<u8>> {
         let mut out = Vec::new();
-        reader(
-            Box::new(io::Cursor::new(stored.to_vec())),
-            Some(Codec::Zstd),
-        )?
-        .read_to_end(&mut out)?;
+        reader(Box::new(io::Cursor::new(stored.to_vec())), Some(Codec::Zstd))?.read_to_end(&mut out)?;
         Ok(out)
     }
 

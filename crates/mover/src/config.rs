@@ -46,18 +46,12 @@ impl Repository {
         let (root, named_by) = match env::var_os(names::LOCAL_BACKEND_PATH) {
             Some(path) if !path.is_empty() => (path, names::LOCAL_BACKEND_PATH),
             _ if root.is_empty() => {
-                return Err(Error::Config(format!(
-                    "{} has no root for its local storage",
-                    file.display()
-                )));
+                return Err(Error::Config(format!("{} has no root for its local storage", file.display())));
             }
             _ => (OsString::from(root), "the configuration"),
         };
         let store = LocalStore::open_root(Path::new(&root), named_by)?;
-        Ok(Self {
-            store: Box::new(store),
-            base,
-        })
+        Ok(Self { store: Box::new(store), base })
     }
 
     /// A path of this repository.
@@ -69,22 +63,17 @@ impl Repository {
 /// The settings in force; `getconf` reads them.
 pub fn load(file: &Path) -> Result<Ini> {
     if let Some(root) = env::var_os(names::LOCAL_BACKEND_PATH).filter(|root| !root.is_empty()) {
-        let root = std::path::absolute(&root)
-            .map_err(|error| Error::io(names::LOCAL_BACKEND_PATH, error))?;
+        let root = std::path::absolute(&root).map_err(|error| Error::io(names::LOCAL_BACKEND_PATH, error))?;
         let mut settings = Ini::default();
         settings.set("storage", "type", "local");
         settings.set("storage", "copy_links", "true");
         settings.set("storage", "root", &root.to_string_lossy());
         return Ok(settings);
     }
-    let text = std::fs::read(file)
-        .map_err(|error| Error::Config(format!("open {}: {}", file.display(), plain(&error))))?;
-    Ini::parse(&String::from_utf8_lossy(&text)).map_err(|line| {
-        Error::Config(format!(
-            "{}: line {line} is not KEY = VALUE",
-            file.display()
-        ))
-    })
+    let text =
+        std::fs::read(file).map_err(|error| Error::Config(format!("open {}: {}", file.display(), plain(&error))))?;
+    Ini::parse(&String::from_utf8_lossy(&text))
+        .map_err(|line| Error::Config(format!("{}: line {line} is not KEY = VALUE", file.display())))
 }
 
 /// The value of `SECTION.KEY`.
@@ -99,14 +88,11 @@ pub fn get(file: &Path, item: &str) -> Result<String> {
 }
 
 fn refuse_unserved() -> Result<()> {
-    for (variable, what) in [
-        ("DATASAFED_ENCRYPTION_ALGORITHM", "encryption"),
-        ("DATASAFED_KOPIA_REPO_ROOT", "kopia repositories"),
-    ] {
+    for (variable, what) in
+        [("DATASAFED_ENCRYPTION_ALGORITHM", "encryption"), ("DATASAFED_KOPIA_REPO_ROOT", "kopia repositories")]
+    {
         if env::var_os(variable).is_some_and(|value| !trimmed(&value).is_empty()) {
-            return Err(Error::Config(format!(
-                "{variable} is set, but this build does not serve {what}"
-            )));
+            return Err(Error::Config(format!("{variable} is set, but this build does not serve {what}")));
         }
     }
     Ok(())
@@ -114,6 +100,5 @@ fn refuse_unserved() -> Result<()> {
 
 /// The reference trims blanks around the base path.
 fn trimmed(text: &OsStr) -> OsString {
-    text.to_str()
-        .map_or_else(|| text.to_owned(), |text| text.trim().into())
+    text.to_str().map_or_else(|| text.to_owned(), |text| text.trim().into())
 }

@@ -17,8 +17,7 @@ use crate::termination;
 /// Removes a path; gives the exit code.
 pub fn delete(path: &OsStr, conf: &Path) -> i32 {
     let begun = Instant::now();
-    let outcome = remove(path, conf)
-        .map_err(|error| error.during(format!("delete {:?}", path.to_string_lossy())));
+    let outcome = remove(path, conf).map_err(|error| error.during(format!("delete {:?}", path.to_string_lossy())));
     termination::conclude(&outcome, begun)
 }
 
@@ -50,12 +49,7 @@ fn remove(path: &OsStr, conf: &Path) -> Result<()> {
 
 /// A delete that names everything, or climbs, is a mistake of the caller.
 fn refuse_broad(path: &OsStr) -> Result<()> {
-    let refuse = |why| {
-        Err(Error::InvalidPath {
-            path: path.to_string_lossy().into_owned(),
-            why,
-        })
-    };
+    let refuse = |why| Err(Error::InvalidPath { path: path.to_string_lossy().into_owned(), why });
     let mut named = false;
     for part in path.as_bytes().split(|byte| *byte == b'/') {
         match part {
@@ -64,9 +58,5 @@ fn refuse_broad(path: &OsStr) -> Result<()> {
             _ => named = true,
         }
     }
-    if named {
-        Ok(())
-    } else {
-        refuse("it names the whole repository")
-    }
+    if named { Ok(()) } else { refuse("it names the whole repository") }
 }

@@ -91,10 +91,7 @@ pub enum Error {
 impl Error {
     /// An I/O failure while doing `what`.
     pub fn io(what: impl Into<String>, source: impl Into<io::Error>) -> Self {
-        Self::Io {
-            what: what.into(),
-            source: source.into(),
-        }
+        Self::Io { what: what.into(), source: source.into() }
     }
 
     /// A failure to write to standard output; a closed one is quiet.
@@ -110,10 +107,7 @@ impl Error {
     pub fn during(self, what: impl Into<String>) -> Self {
         match self {
             quiet @ Self::StdoutClosed => quiet,
-            other => Self::During {
-                what: what.into(),
-                source: Box::new(other),
-            },
+            other => Self::During { what: what.into(), source: Box::new(other) },
         }
     }
 
@@ -163,9 +157,7 @@ impl Error {
 /// The message of an I/O error in lower case and without "(os error N)", as Go prints it.
 pub fn plain(error: &io::Error) -> String {
     let text = error.to_string();
-    let text = text
-        .split_once(" (os error")
-        .map_or(text.as_str(), |(message, _)| message);
+    let text = text.split_once(" (os error").map_or(text.as_str(), |(message, _)| message);
     let mut letters = text.chars();
     match (letters.next(), letters.next()) {
         // "I/O error" and the like keep their capital.
@@ -178,11 +170,7 @@ pub fn plain(error: &io::Error) -> String {
 
 /// A message without line breaks: one failure is one line.
 pub fn one_line(text: &str) -> String {
-    text.split(['\n', '\r'])
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-        .collect::<Vec<_>>()
-        .join("; ")
+    text.split(['\n', '\r']).map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]

@@ -12,10 +12,7 @@ enum Element {
     /// Any run of characters but `/`.
     Many,
     /// One character inside (or outside, when negated) the ranges.
-    Class {
-        negated: bool,
-        ranges: Vec<(char, char)>,
-    },
+    Class { negated: bool, ranges: Vec<(char, char)> },
 }
 
 /// A parsed pattern.
@@ -39,11 +36,7 @@ impl Glob {
                             break;
                         }
                         let low = class_letter(&mut letters)?;
-                        let high = if letters.next_if_eq(&'-').is_some() {
-                            class_letter(&mut letters)?
-                        } else {
-                            low
-                        };
+                        let high = if letters.next_if_eq(&'-').is_some() { class_letter(&mut letters)? } else { low };
                         ranges.push((low, high));
                     }
                     Element::Class { negated, ranges }
@@ -109,9 +102,7 @@ impl Element {
             Self::One => letter != '/',
             Self::Many => false,
             Self::Class { negated, ranges } => {
-                let inside = ranges
-                    .iter()
-                    .any(|(low, high)| (*low..=*high).contains(&letter));
+                let inside = ranges.iter().any(|(low, high)| (*low..=*high).contains(&letter));
                 inside != *negated
             }
         }
@@ -154,9 +145,7 @@ mod tests {
             let glob = Glob::parse(pattern).unwrap();
             assert_eq!(glob.matches(name), *expected, "{pattern} on {name}");
         }
-        for malformed in [
-            "[]a]", "[-]", "[x-]", "[-x]", "a[", "[^", "[^bc", "\\", "[a-b-c]",
-        ] {
+        for malformed in ["[]a]", "[-]", "[x-]", "[-x]", "a[", "[^", "[^bc", "\\", "[a-b-c]"] {
             assert!(Glob::parse(malformed).is_none(), "{malformed}");
         }
     }

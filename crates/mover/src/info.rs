@@ -21,8 +21,8 @@ pub struct Reported {
 
 /// Reads an info file; the error says why nothing of it could be used.
 pub fn parse(content: &[u8]) -> Result<Reported, String> {
-    let fields: Map<String, Value> = serde_json::from_slice(content)
-        .map_err(|error| format!("is not a JSON object: {error}"))?;
+    let fields: Map<String, Value> =
+        serde_json::from_slice(content).map_err(|error| format!("is not a JSON object: {error}"))?;
     let mut reported = Reported::default();
     let Reported { info, remarks } = &mut reported;
     match fields.get("totalSize") {
@@ -71,9 +71,7 @@ fn text(value: &Value) -> Option<String> {
 /// An instant the API server will take; one it refuses would take the other fields with it.
 fn instant(range: &Map<String, Value>, key: &str, remarks: &mut Vec<String>) -> Option<String> {
     let value = range.get(key).filter(|value| !value.is_null())?;
-    let instant = value
-        .as_str()
-        .filter(|text| text.parse::<Timestamp>().is_ok());
+    let instant = value.as_str().filter(|text| text.parse::<Timestamp>().is_ok());
     if instant.is_none() {
         remarks.push(format!("timeRange.{key} is no RFC 3339 time"));
     }
@@ -120,16 +118,11 @@ mod tests {
 
     #[test]
     fn one_bad_field_does_not_lose_the_others() {
-        let reported = parse(
-            br#"{"totalSize":7,"extras":[{"a":1,"b":{}},3],"timeRange":{"start":"yesterday"}}"#,
-        )
-        .unwrap();
+        let reported =
+            parse(br#"{"totalSize":7,"extras":[{"a":1,"b":{}},3],"timeRange":{"start":"yesterday"}}"#).unwrap();
         assert_eq!(reported.info.total_size.as_deref(), Some("7"));
         assert_eq!(reported.info.time_range, None);
-        assert_eq!(
-            reported.info.extras,
-            [BTreeMap::from([("a".into(), "1".into())])]
-        );
+        assert_eq!(reported.info.extras, [BTreeMap::from([("a".into(), "1".into())])]);
         assert_eq!(reported.remarks.len(), 3);
     }
 

@@ -49,21 +49,14 @@ impl Ini {
                 }
                 unquoted(&value)
             };
-            ini.set(
-                &section,
-                key.strip_suffix(OBSCURE_SUFFIX).unwrap_or(key),
-                &value,
-            );
+            ini.set(&section, key.strip_suffix(OBSCURE_SUFFIX).unwrap_or(key), &value);
         }
         Ok(ini)
     }
 
     /// Sets one value.
     pub fn set(&mut self, section: &str, key: &str, value: &str) {
-        self.0
-            .entry(section.to_owned())
-            .or_default()
-            .insert(key.to_owned(), value.to_owned());
+        self.0.entry(section.to_owned()).or_default().insert(key.to_owned(), value.to_owned());
     }
 
     /// One value.
@@ -92,10 +85,7 @@ fn heredoc<'a>(open: &str, lines: &mut impl Iterator<Item = (usize, &'a str)>) -
 /// Removes one pair of quotes, or a comment that follows a blank.
 fn unquoted(value: &str) -> String {
     for quote in ['"', '\'', '`'] {
-        if let Some((inside, _)) = value
-            .strip_prefix(quote)
-            .and_then(|rest| rest.split_once(quote))
-        {
+        if let Some((inside, _)) = value.strip_prefix(quote).and_then(|rest| rest.split_once(quote)) {
             return inside.to_owned();
         }
     }

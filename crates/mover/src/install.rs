@@ -50,15 +50,8 @@ fn copy(source: &Path, dir: &Path, name: &str, mode: u32) -> Result<()> {
         let dir: OwnedFd = OpenOptions::new().read(true).open(dir)?.into();
         let staged = Staged::create(dir, mode)?;
         io::copy(&mut from, &mut staged.file())?;
-        staged
-            .file()
-            .set_permissions(Permissions::from_mode(mode))?;
+        staged.file().set_permissions(Permissions::from_mode(mode))?;
         staged.commit(name.as_ref())
     };
-    install().map_err(|error| {
-        Error::io(
-            format!("copy {} to {}", source.display(), target.display()),
-            error,
-        )
-    })
+    install().map_err(|error| Error::io(format!("copy {} to {}", source.display(), target.display()), error))
 }

@@ -31,16 +31,10 @@ pub fn list(repository: &Repository, path: &RemotePath, args: &ListArgs) -> Resu
     let filter = Filter::new(args);
     let out = BufWriter::with_capacity(64 * 1024, io::stdout().lock());
     let mut printer = Printer::new(out, args.format);
-    let file = if path.slash || path.shown.as_os_str().is_empty() {
-        None
-    } else {
-        repository.store.object(&path.key)?
-    };
+    let file =
+        if path.slash || path.shown.as_os_str().is_empty() { None } else { repository.store.object(&path.key)? };
     if let Some(entry) = file {
-        let row = Row {
-            path: path.shown.clone(),
-            entry,
-        };
+        let row = Row { path: path.shown.clone(), entry };
         if filter.takes(&row, true) {
             printer.row(&row)?;
         }
@@ -52,16 +46,9 @@ pub fn list(repository: &Repository, path: &RemotePath, args: &ListArgs) -> Resu
     let walked = walk(
         repository.store.as_ref(),
         &path.key,
-        if args.recursive {
-            usize::try_from(args.max_depth).unwrap_or(0)
-        } else {
-            1
-        },
+        if args.recursive { usize::try_from(args.max_depth).unwrap_or(0) } else { 1 },
         &mut |below, entry| {
-            let row = Row {
-                path: path.shown.join(below),
-                entry: entry.clone(),
-            };
+            let row = Row { path: path.shown.join(below), entry: entry.clone() };
             if !filter.takes(&row, false) {
                 return Ok(());
             }
@@ -90,12 +77,7 @@ pub fn list(repository: &Repository, path: &RemotePath, args: &ListArgs) -> Resu
 /// Ties go by path ascending even in reverse, as in the reference.
 fn sort(rows: &mut [Row], by: SortBy, reverse: bool) {
     rows.sort_unstable_by(|one, two| {
-        let paths = || {
-            one.path
-                .as_os_str()
-                .as_bytes()
-                .cmp(two.path.as_os_str().as_bytes())
-        };
+        let paths = || one.path.as_os_str().as_bytes().cmp(two.path.as_os_str().as_bytes());
         let order = match by {
             SortBy::Path => paths(),
             SortBy::Size => one.entry.size.cmp(&two.entry.size),
@@ -131,8 +113,7 @@ impl<'a> Filter<'a> {
         let name = if pattern.is_empty() {
             NameFilter::Any
         } else {
-            Glob::parse(&pattern.to_string_lossy())
-                .map_or(NameFilter::Nothing, NameFilter::Matching)
+            Glob::parse(&pattern.to_string_lossy()).map_or(NameFilter::Nothing, NameFilter::Matching)
         };
         Self { args, name }
     }
@@ -183,12 +164,7 @@ impl<W: Write> Printer<W> {
             Format::Short => TimeZone::UTC,
             Format::Long | Format::Json => TimeZone::try_system().unwrap_or(TimeZone::UTC),
         };
-        Self {
-            out,
-            format,
-            zone,
-            rows: 0,
-        }
+        Self { out, format, zone, rows: 0 }
     }
 
     fn row(&mut self, row: &Row) -> Result<()> {
@@ -201,15 +177,9 @@ impl<W: Write> Printer<W> {
         let slash: &[u8] = if row.entry.dir.is_some() { b"/" } else { b"" };
         match self.format {
             Format::Short => {}
-            Format::Long => write!(
-                self.out,
-                "{}\t{}\t",
-                rfc3339(row.entry.modified, &self.zone),
-                row.entry.size
-            )?,
+            Format::Long => write!(self.out, "{}\t{}\t", rfc3339(row.entry.modified, &self.zone), row.entry.size)?,
             Format::Json => {
-                self.out
-                    .write_all(if self.rows == 0 { b"[" } else { b"," })?;
+                self.out.write_all(if self.rows == 0 { b"[" } else { b"," })?;
                 let json = JsonRow {
                     path: &row.path.to_string_lossy(),
                     size: row.entry.size,
@@ -253,11 +223,7 @@ fn rfc3339(time: SystemTime, zone: &TimeZone) -> String {
         return String::new();
     };
     let local = instant.to_zoned(zone.clone());
-    let format = if local.offset().is_zero() {
-        "%Y-%m-%dT%H:%M:%SZ"
-    } else {
-        "%Y-%m-%dT%H:%M:%S%:z"
-    };
+    let format = if local.offset().is_zero() { "%Y-%m-%dT%H:%M:%SZ" } else { "%Y-%m-%dT%H:%M:%S%:z" };
     local.strftime(format).to_string()
 }
 
@@ -281,12 +247,7 @@ mod tests {
     fn ties_go_by_path_also_in_reverse() {
         let row = |path: &str, size| Row {
             path: path.into(),
-            entry: Entry {
-                name: Path::new(path).file_name().unwrap().into(),
-                size,
-                modified: UNIX_EPOCH,
-                dir: None,
-            },
+            entry: Entry { name: Path::new(path).file_name().unwrap().into(), size, modified: UNIX_EPOCH, dir: None },
         };
         let mut rows = [row("b", 1), row("a", 1), row("c", 2)];
         sort(&mut rows, SortBy::Size, true);

@@ -76,10 +76,7 @@ fn execute(cli: &Cli) -> i32 {
 /// The commands of the reference tool, and `install`.
 fn data(command: &Command, conf: &Path) -> Result<()> {
     let codec = |name: &Option<String>, flag| {
-        name.as_deref()
-            .filter(|name| !name.is_empty())
-            .map(|name| Codec::parse(name, flag))
-            .transpose()
+        name.as_deref().filter(|name| !name.is_empty()).map(|name| Codec::parse(name, flag)).transpose()
     };
     match command {
         Command::Push(args) => {

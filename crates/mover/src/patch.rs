@@ -37,11 +37,7 @@ impl Target {
             _ => {
                 let host = needed("KUBERNETES_SERVICE_HOST")?;
                 let port = needed("KUBERNETES_SERVICE_PORT")?;
-                if host.contains(':') {
-                    format!("https://[{host}]:{port}")
-                } else {
-                    format!("https://{host}:{port}")
-                }
+                if host.contains(':') { format!("https://[{host}]:{port}") } else { format!("https://{host}:{port}") }
             }
         };
         let namespace = needed(mover_protocol::env::NAMESPACE)?;
@@ -61,8 +57,8 @@ impl Target {
     /// Patches the status with these fields and nothing else.
     pub fn patch(&self, info: &ActionInfo) -> Result<()> {
         let failed = |why: String| Error::Config(format!("PATCH {}: {why}", self.url));
-        let body = serde_json::to_vec(&serde_json::json!({ "status": info }))
-            .map_err(|error| failed(error.to_string()))?;
+        let body =
+            serde_json::to_vec(&serde_json::json!({ "status": info })).map_err(|error| failed(error.to_string()))?;
         let token = read(&self.credentials.join("token"))?;
         let agent = ureq::Agent::config_builder()
             .timeout_global(Some(TIMEOUT))
@@ -84,12 +80,7 @@ impl Target {
         if status.is_success() {
             return Ok(());
         }
-        let text = response
-            .body_mut()
-            .with_config()
-            .limit(64 * 1024)
-            .read_to_string()
-            .unwrap_or_default();
+        let text = response.body_mut().with_config().limit(64 * 1024).read_to_string().unwrap_or_default();
         Err(failed(format!("{status}: {}", message(&text))))
     }
 
@@ -109,14 +100,9 @@ impl Target {
             })
             .collect();
         if certificates.is_empty() {
-            return Err(Error::Config(format!(
-                "{} has no certificate",
-                path.display()
-            )));
+            return Err(Error::Config(format!("{} has no certificate", path.display())));
         }
-        Ok(config
-            .root_certs(RootCerts::new_with_certs(&certificates))
-            .build())
+        Ok(config.root_certs(RootCerts::new_with_certs(&certificates)).build())
     }
 }
 

@@ -28,11 +28,7 @@ impl BasePath {
         let shown = relative(text)?;
         Ok(RemotePath {
             given: text.to_owned(),
-            key: if shown.as_os_str().is_empty() {
-                self.0.clone()
-            } else {
-                self.0.join(&shown)
-            },
+            key: if shown.as_os_str().is_empty() { self.0.clone() } else { self.0.join(&shown) },
             shown,
             slash: text.as_bytes().ends_with(b"/"),
         })
@@ -61,12 +57,7 @@ impl RemotePath {
     /// This path as the name of a file: not the base path, no trailing slash, not a name that
     /// listing would hide.
     pub fn as_file(&self) -> Result<&Path> {
-        let refuse = |why| {
-            Err(Error::InvalidPath {
-                path: self.given.to_string_lossy().into_owned(),
-                why,
-            })
-        };
+        let refuse = |why| Err(Error::InvalidPath { path: self.given.to_string_lossy().into_owned(), why });
         if self.slash {
             return refuse("ends with '/'");
         }
@@ -87,10 +78,7 @@ pub fn is_temporary(name: &OsStr) -> bool {
 
 /// Cleans a path and makes it relative; refuses what leads out.
 fn relative(text: &OsStr) -> Result<PathBuf> {
-    let invalid = |why| Error::InvalidPath {
-        path: text.to_string_lossy().into_owned(),
-        why,
-    };
+    let invalid = |why| Error::InvalidPath { path: text.to_string_lossy().into_owned(), why };
     if text.as_bytes().contains(&0) {
         return Err(invalid("contains a NUL byte"));
     }

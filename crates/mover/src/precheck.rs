@@ -23,14 +23,11 @@ pub fn precheck(prefix: &OsStr, conf: &Path) -> i32 {
 }
 
 fn check(prefix: &OsStr, conf: &Path) -> Result<()> {
-    let repository =
-        Repository::open(conf).map_err(|error| error.during("the pre-check cannot start"))?;
+    let repository = Repository::open(conf).map_err(|error| error.during("the pre-check cannot start"))?;
     let mut path = prefix.to_owned();
     path.push("/");
     path.push(NAME);
-    let path = repository
-        .locate(&path)
-        .map_err(|error| error.during("the pre-check cannot start"))?;
+    let path = repository.locate(&path).map_err(|error| error.during("the pre-check cannot start"))?;
     let said = |doing: &str| {
         format!(
             "the pre-check of the {} failed while {doing} {:?}",
@@ -45,38 +42,24 @@ fn check(prefix: &OsStr, conf: &Path) -> Result<()> {
         if read == token.as_bytes() {
             Ok(())
         } else {
-            Err(Error::Mismatch(format!(
-                "{} bytes came back that differ from the {} written",
-                read.len(),
-                token.len()
-            ))
-            .during(said("comparing")))
+            Err(Error::Mismatch(format!("{} bytes came back that differ from the {} written", read.len(), token.len()))
+                .during(said("comparing")))
         }
     });
     // Also after a failure: nothing of ours stays.
-    let removed = repository
-        .store
-        .remove(&path.key)
-        .map_err(|error| error.during(said("removing")));
+    let removed = repository.store.remove(&path.key).map_err(|error| error.during(said("removing")));
     read.and(removed)
 }
 
 fn write(repository: &Repository, path: &RemotePath, token: &str) -> Result<()> {
     let mut upload = repository.store.create(path.as_file()?)?;
-    upload
-        .write_all(token.as_bytes())
-        .map_err(|error| Error::io("write", error))?;
+    upload.write_all(token.as_bytes()).map_err(|error| Error::io("write", error))?;
     upload.commit()
 }
 
 fn read(repository: &Repository, path: &RemotePath) -> Result<Vec<u8>> {
     let mut content = Vec::new();
-    repository
-        .store
-        .open(&path.key)?
-        .take(4096)
-        .read_to_end(&mut content)
-        .map_err(|error| Error::io("read", error))?;
+    repository.store.open(&path.key)?.take(4096).read_to_end(&mut content).map_err(|error| Error::io("read", error))?;
     Ok(content)
 }
 

@@ -40,9 +40,7 @@ impl Policy {
             Err(_) | Ok("" | "signal") => Ok(Self::Signal),
             Ok("off") => Ok(Self::Off),
             Ok("strict") => Ok(Self::Strict),
-            Ok(other) => Err(Error::Config(format!(
-                "{POLICY_ENV} is {other:?}; known are signal, strict and off"
-            ))),
+            Ok(other) => Err(Error::Config(format!("{POLICY_ENV} is {other:?}; known are signal, strict and off"))),
         }
     }
 }
@@ -69,12 +67,8 @@ impl Watch {
         if policy == Policy::Off || FileType::from_raw_mode(stat.st_mode) != FileType::Fifo {
             return None;
         }
-        let mut watch = Self {
-            policy,
-            pipe: format!("pipe:[{}]", stat.st_ino),
-            ignored: lineage(),
-            holders: BTreeMap::new(),
-        };
+        let mut watch =
+            Self { policy, pipe: format!("pipe:[{}]", stat.st_ino), ignored: lineage(), holders: BTreeMap::new() };
         watch.look();
         Some(watch)
     }
@@ -84,8 +78,7 @@ impl Watch {
     /// may start the real producer after us.
     pub fn look(&mut self) {
         let pipe = &self.pipe;
-        self.holders
-            .retain(|pid, _| !alive(*pid) || holds_write_end(*pid, pipe));
+        self.holders.retain(|pid, _| !alive(*pid) || holds_write_end(*pid, pipe));
         let Ok(processes) = fs::read_dir("/proc") else {
             return;
         };
@@ -93,10 +86,7 @@ impl Watch {
             let Some(pid) = process.file_name().to_str().and_then(|n| n.parse().ok()) else {
                 continue;
             };
-            if self.ignored.contains(&pid)
-                || self.holders.contains_key(&pid)
-                || !holds_write_end(pid, &self.pipe)
-            {
+            if self.ignored.contains(&pid) || self.holders.contains_key(&pid) || !holds_write_end(pid, &self.pipe) {
                 continue;
             }
             if let Some(holder) = hold(pid) {
@@ -112,9 +102,7 @@ impl Watch {
             let Some(status) = ended(*pid, holder, deadline) else {
                 continue;
             };
-            let leads = holder
-                .parent
-                .is_none_or(|parent| !self.holders.contains_key(&parent));
+            let leads = holder.parent.is_none_or(|parent| !self.holders.contains_key(&parent));
             if let Some(signal) = status.signal() {
                 return Err(Error::Producer(format!(
                     "the producer {} (pid {pid}) was killed by signal {signal}; its data is incomplete and was not stored",
@@ -131,10 +119,7 @@ impl Watch {
                 )));
             }
             if leads {
-                say!(
-                    "Warning: the producer {} (pid {pid}) exited with status {code}",
-                    holder.name
-                );
+                say!("Warning: the producer {} (pid {pid}) exited with status {code}", holder.name);
             }
         }
         Ok(())
@@ -180,8 +165,7 @@ fn holds_write_end(pid: i32, pipe: &str) -> bool {
     descriptors.flatten().any(|descriptor| {
         fs::read_link(descriptor.path()).is_ok_and(|link| link.as_os_str() == pipe)
             && descriptor.file_name().to_str().is_some_and(|number| {
-                fs::read_to_string(format!("/proc/{pid}/fdinfo/{number}"))
-                    .is_ok_and(|info| writes(&info))
+                fs::read_to_string(format!("/proc/{pid}/fdinfo/{number}")).is_ok_and(|info| writes(&info))
             })
     })
 }
@@ -198,19 +182,13 @@ fn writes(fdinfo: &str) -> bool {
 fn hold(pid: i32) -> Option<Holder> {
     let pidfd = rustix::process::pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()?;
     let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-    Some(Holder {
-        pidfd,
-        name: name.trim().to_owned(),
-        parent: stat_field(pid, PARENT),
-    })
+    Some(Holder { pidfd, name: name.trim().to_owned(), parent: stat_field(pid, PARENT) })
 }
 
 /// Whether a process has not begun to exit.
 fn alive(pid: i32) -> bool {
     stat_text(pid, STATE).is_some_and(|state| state != "Z" && state != "X")
-        && stat_text(pid, FLAGS)
-            .and_then(|flags| flags.parse::<u32>().ok())
-            .is_some_and(|flags| flags & EXITING == 0)
+        && stat_text(pid, FLAGS).and_then(|flags| flags.parse::<u32>().ok()).is_some_and(|flags| flags & EXITING == 0)
 }
 
 /// How a holder ended; waits until the deadline for one that is ending. After the end of file
@@ -235,10 +213,7 @@ fn ended(pid: i32, holder: &Holder, deadline: Instant) -> Option<WaitStatus> {
         }
         let left = deadline.checked_duration_since(Instant::now())?;
         let step = Timespec::try_from(left).ok()?;
-        let _ = poll(
-            &mut [PollFd::new(&holder.pidfd, PollFlags::IN)],
-            Some(&step),
-        );
+        let _ = poll(&mut [PollFd::new(&holder.pidfd, PollFlags::IN)], Some(&step));
     }
 }
 
@@ -257,10 +232,7 @@ mod tests {
     #[test]
     fn our_own_line_starts_with_us() {
         let line = lineage();
-        assert_eq!(
-            line.first().copied(),
-            Some(std::process::id().cast_signed())
-        );
+        assert_eq!(line.first().copied(), Some(std::process::id().cast_signed()));
         assert!(line.len() > 1);
     }
 }

@@ -22,32 +22,17 @@ use crate::staging::Staged;
 const BUFFER: usize = 256 * 1024;
 
 /// Fetches one object.
-pub fn pull(
-    repository: &Repository,
-    path: &RemotePath,
-    lpath: &OsStr,
-    codec: Option<Codec>,
-) -> Result<()> {
+pub fn pull(repository: &Repository, path: &RemotePath, lpath: &OsStr, codec: Option<Codec>) -> Result<()> {
     if lpath.is_empty() || lpath.as_bytes().ends_with(b"/") {
-        return Err(Error::Usage(format!(
-            "invalid local path {:?}",
-            lpath.to_string_lossy()
-        )));
+        return Err(Error::Usage(format!("invalid local path {:?}", lpath.to_string_lossy())));
     }
-    fetch(repository, path, lpath, codec)
-        .map_err(|error| error.during(format!("pull {}", path.quoted())))
+    fetch(repository, path, lpath, codec).map_err(|error| error.during(format!("pull {}", path.quoted())))
 }
 
-fn fetch(
-    repository: &Repository,
-    path: &RemotePath,
-    lpath: &OsStr,
-    codec: Option<Codec>,
-) -> Result<()> {
+fn fetch(repository: &Repository, path: &RemotePath, lpath: &OsStr, codec: Option<Codec>) -> Result<()> {
     // The object is opened first: without it nothing local changes.
     let object = repository.store.open(path.as_file()?)?;
-    let mut input =
-        codec::reader(object, codec).map_err(|error| codec::read_error(error, codec))?;
+    let mut input = codec::reader(object, codec).map_err(|error| codec::read_error(error, codec))?;
     if lpath == "-" {
         let mut out = io::stdout().lock();
         copy(&mut input, &mut out, codec, Error::stdout)?;
@@ -56,20 +41,14 @@ fn fetch(
     let shown = lpath.to_string_lossy().into_owned();
     let failed = |what: &str, error: io::Error| Error::io(format!("{what} {shown}"), error);
     match Target::choose(Path::new(lpath)).map_err(|error| failed("open", error))? {
-        Target::Stream(mut stream) => copy(&mut input, &mut stream, codec, |error| {
-            failed("write", error)
-        }),
+        Target::Stream(mut stream) => copy(&mut input, &mut stream, codec, |error| failed("write", error)),
         Target::Replace { dir, name, old } => {
             let mut staged = Staged::create(dir, 0o644).map_err(|error| failed("create", error))?;
-            copy(&mut input, &mut staged, codec, |error| {
-                failed("write", error)
-            })?;
+            copy(&mut input, &mut staged, codec, |error| failed("write", error))?;
             if let Some(old) = old {
                 keep_ownership(staged.file(), &old).map_err(|error| failed("chmod", error))?;
             }
-            staged
-                .commit(&name)
-                .map_err(|error| failed("commit", error))
+            staged.commit(&name).map_err(|error| failed("commit", error))
         }
     }
 }
@@ -79,11 +58,7 @@ enum Target {
     /// A FIFO or a device: written as it is.
     Stream(File),
     /// A regular file, existing or not: replaced at the end.
-    Replace {
-        dir: OwnedFd,
-        name: OsString,
-        old: Option<fs::Metadata>,
-    },
+    Replace { dir: OwnedFd, name: OsString, old: Option<fs::Metadata> },
 }
 
 impl Target {
@@ -102,37 +77,19 @@ impl Target {
             }
         }
         // A link to a file stays a link; its target is replaced.
-        let path = if old.is_some() {
-            fs::canonicalize(path)?
-        } else {
-            std::path::absolute(path)?
-        };
+        let path = if old.is_some() { fs::canonicalize(path)? } else { std::path::absolute(path)? };
         let name = path.file_name().unwrap_or_default().to_owned();
         let parent = path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o755)
-            .create(&parent)?;
-        let dir = OpenOptions::new()
-            .read(true)
-            .custom_flags(OFlags::DIRECTORY.bits().cast_signed())
-            .open(&parent)?;
-        Ok(Self::Replace {
-            dir: dir.into(),
-            name,
-            old,
-        })
+        fs::DirBuilder::new().recursive(true).mode(0o755).create(&parent)?;
+        let dir = OpenOptions::new().read(true).custom_flags(OFlags::DIRECTORY.bits().cast_signed()).open(&parent)?;
+        Ok(Self::Replace { dir: dir.into(), name, old })
     }
 }
 
 /// The new file gets mode and owner of the one it replaces, as if it had been overwritten.
 fn keep_ownership(file: &File, old: &fs::Metadata) -> io::Result<()> {
     // Only root may give files away; for others the owner is their own already.
-    let _ = rustix::fs::fchown(
-        file,
-        Some(Uid::from_raw(old.uid())),
-        Some(Gid::from_raw(old.gid())),
-    );
+    let _ = rustix::fs::fchown(file, Some(Uid::from_raw(old.uid())), Some(Gid::from_raw(old.gid())));
     file.set_permissions(fs::Permissions::from_mode(old.mode() & 0o7777))
 }
 
@@ -146,9 +103,7 @@ fn copy(
     loop {
         match input.read(&mut buffer) {
             Ok(0) => return Ok(()),
-            Ok(count) => output
-                .write_all(buffer.get(..count).unwrap_or_default())
-                .map_err(&write_error)?,
+            Ok(count) => output.write_all(buffer.get(..count).unwrap_or_default()).map_err(&write_error)?,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(codec::read_error(error, codec)),
         }

@@ -29,44 +29,26 @@ impl Source {
     pub fn open(lpath: &OsStr) -> Result<Self> {
         if lpath != "-" {
             let shown = lpath.to_string_lossy();
-            let file = File::open(lpath)
-                .map_err(|error| Error::Config(format!("open {shown}: {}", plain(&error))))?;
+            let file = File::open(lpath).map_err(|error| Error::Config(format!("open {shown}: {}", plain(&error))))?;
             if file.metadata().is_ok_and(|found| found.is_dir()) {
                 return Err(Error::Config(format!("read {shown}: is a directory")));
             }
-            return Ok(Self {
-                input: Box::new(file),
-                producer: None,
-            });
+            return Ok(Self { input: Box::new(file), producer: None });
         }
         let stdin = io::stdin();
         let producer = Watch::start(&stdin, Policy::from_env()?);
         // Not a pipe, or not allowed: as it is then.
         let _ = rustix::pipe::fcntl_setpipe_size(&stdin, PIPE);
-        Ok(Self {
-            input: Box::new(stdin.lock()),
-            producer,
-        })
+        Ok(Self { input: Box::new(stdin.lock()), producer })
     }
 }
 
 /// Stores one object.
-pub fn push(
-    repository: &Repository,
-    source: Source,
-    path: &RemotePath,
-    codec: Option<Codec>,
-) -> Result<()> {
-    store(repository, source, path, codec)
-        .map_err(|error| error.during(format!("push to {}", path.quoted())))
+pub fn push(repository: &Repository, source: Source, path: &RemotePath, codec: Option<Codec>) -> Result<()> {
+    store(repository, source, path, codec).map_err(|error| error.during(format!("push to {}", path.quoted())))
 }
 
-fn store(
-    repository: &Repository,
-    mut source: Source,
-    path: &RemotePath,
-    codec: Option<Codec>,
-) -> Result<()> {
+fn store(repository: &Repository, mut source: Source, path: &RemotePath, codec: Option<Codec>) -> Result<()> {
     let upload = repository.store.create(path.as_file()?)?;
     let write_error = |error| Error::io("write", error);
     let mut sink = Compressor::new(upload, codec);
@@ -83,9 +65,7 @@ fn store(
             producer.look();
         }
         first = false;
-        sink = sink
-            .push(buffer.get(..count).unwrap_or_default())
-            .map_err(write_error)?;
+        sink = sink.push(buffer.get(..count).unwrap_or_default()).map_err(write_error)?;
     }
     let upload = sink.finish().map_err(write_error)?;
     if let Some(producer) = &source.producer {

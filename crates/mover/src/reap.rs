@@ -43,20 +43,18 @@ impl Forwarder {
         let shared = Arc::new(Mutex::new(Shared::default()));
         let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2])?;
         let seen = Arc::clone(&shared);
-        std::thread::Builder::new()
-            .name("signals".into())
-            .spawn(move || {
-                for signal in &mut signals {
-                    let mut shared = seen.lock().unwrap_or_else(PoisonError::into_inner);
-                    if !matches!(signal, SIGUSR1 | SIGUSR2) {
-                        shared.asked_to_stop = Some(signal);
-                    }
-                    match shared.group {
-                        Some(group) => send(group, signal),
-                        None => shared.early.push(signal),
-                    }
+        std::thread::Builder::new().name("signals".into()).spawn(move || {
+            for signal in &mut signals {
+                let mut shared = seen.lock().unwrap_or_else(PoisonError::into_inner);
+                if !matches!(signal, SIGUSR1 | SIGUSR2) {
+                    shared.asked_to_stop = Some(signal);
                 }
-            })?;
+                match shared.group {
+                    Some(group) => send(group, signal),
+                    None => shared.early.push(signal),
+                }
+            }
+        })?;
         Ok(Self(shared))
     }
 

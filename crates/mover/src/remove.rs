@@ -6,12 +6,7 @@ use crate::paths::RemotePath;
 
 /// Removes a file, or with `recursive` a directory. MD8: the root of a repository is not purged
 /// by an empty variable in a script; `force_root` says it is meant.
-pub fn remove(
-    repository: &Repository,
-    path: &RemotePath,
-    recursive: bool,
-    force_root: bool,
-) -> Result<()> {
+pub fn remove(repository: &Repository, path: &RemotePath, recursive: bool, force_root: bool) -> Result<()> {
     if !recursive {
         return if path.key.as_os_str().is_empty() {
             Err(Error::IsDirectory)
@@ -25,10 +20,7 @@ pub fn remove(
             why: "this would remove the whole repository; use --force-root if that is meant",
         });
     }
-    repository
-        .store
-        .remove_all(&path.key)
-        .map_err(|error| error.during(format!("rm {}", path.quoted())))
+    repository.store.remove_all(&path.key).map_err(|error| error.during(format!("rm {}", path.quoted())))
 }
 
 /// Removes an empty directory.

@@ -24,9 +24,8 @@ use crate::{saved_object, termination};
 /// Runs an action; gives the exit code of the container.
 pub fn run(command: &[OsString], conf: &Path) -> i32 {
     let begun = Instant::now();
-    let info_file = env::var_os(mover_protocol::env::BACKUP_INFO_FILE)
-        .filter(|path| !path.is_empty())
-        .map(PathBuf::from);
+    let info_file =
+        env::var_os(mover_protocol::env::BACKUP_INFO_FILE).filter(|path| !path.is_empty()).map(PathBuf::from);
     let mut result = RunResult {
         v: 1,
         exit: 0,
@@ -67,14 +66,9 @@ pub fn run(command: &[OsString], conf: &Path) -> i32 {
 
 /// Starts the action and waits for it; the error is the exit code and message of one that could
 /// not be started, as a shell would give them.
-fn start(
-    command: &[OsString],
-    info_file: Option<&Path>,
-) -> Result<(Ending, String), (i32, String)> {
+fn start(command: &[OsString], info_file: Option<&Path>) -> Result<(Ending, String), (i32, String)> {
     let ours = |what: &str, error: io::Error| (126, format!("{what}: {}", plain(&error)));
-    let (program, arguments) = command
-        .split_first()
-        .ok_or_else(|| (126, "no command was given".to_owned()))?;
+    let (program, arguments) = command.split_first().ok_or_else(|| (126, "no command was given".to_owned()))?;
     if let Some(path) = info_file {
         // A container that was restarted must not report for the one before.
         for stale in [path.to_owned(), exit_marker(path)] {
@@ -98,19 +92,8 @@ fn start(
     match ended {
         Ok(ending) => Ok((ending, tail)),
         Err(error) => {
-            let exit = if error.kind() == io::ErrorKind::NotFound {
-                127
-            } else {
-                126
-            };
-            Err((
-                exit,
-                format!(
-                    "the action {:?} could not be started: {}",
-                    program.to_string_lossy(),
-                    plain(&error)
-                ),
-            ))
+            let exit = if error.kind() == io::ErrorKind::NotFound { 127 } else { 126 };
+            Err((exit, format!("the action {:?} could not be started: {}", program.to_string_lossy(), plain(&error))))
         }
     }
 }
@@ -171,8 +154,7 @@ fn succeed(result: &mut RunResult, info_file: Option<&Path>, conf: &Path) {
             Err(why) => result.message = one_line(&format!("{} {why}", path.display())),
         }
     }
-    let object =
-        env::var_os(mover_protocol::env::BACKUP_OBJECT_FILE).filter(|path| !path.is_empty());
+    let object = env::var_os(mover_protocol::env::BACKUP_OBJECT_FILE).filter(|path| !path.is_empty());
     if let Some(object) = object
         && let Err(error) = save(&object, result, conf)
     {

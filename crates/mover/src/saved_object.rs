@@ -43,9 +43,7 @@ fn store(base: &OsStr, content: &[u8], conf: &Path) -> Result<()> {
     let repository = Repository::open_at(conf, base)?;
     let path = repository.locate(OsStr::new(SAVED_OBJECT))?;
     let mut upload = repository.store.create(path.as_file()?)?;
-    upload
-        .write_all(content)
-        .map_err(|error| Error::io("write", error))?;
+    upload.write_all(content).map_err(|error| Error::io("write", error))?;
     upload.commit()
 }
 
@@ -53,13 +51,10 @@ fn store(base: &OsStr, content: &[u8], conf: &Path) -> Result<()> {
 fn merged(object: &Path, info: Option<&ActionInfo>) -> Result<Vec<u8>> {
     let wrong = |why: String| Error::Config(format!("{}: {why}", object.display()));
     let content = std::fs::read(object).map_err(|error| wrong(plain(&error)))?;
-    let mut backup: Map<String, Value> =
-        serde_json::from_slice(&content).map_err(|error| wrong(error.to_string()))?;
+    let mut backup: Map<String, Value> = serde_json::from_slice(&content).map_err(|error| wrong(error.to_string()))?;
     if let Some(info) = info {
         let info = serde_json::to_value(info).map_err(|error| wrong(error.to_string()))?;
-        let status = backup
-            .entry("status")
-            .or_insert_with(|| Value::Object(Map::new()));
+        let status = backup.entry("status").or_insert_with(|| Value::Object(Map::new()));
         merge(status, info);
     }
     let mut text = serde_json::to_vec(&backup).map_err(|error| wrong(error.to_string()))?;
@@ -86,13 +81,7 @@ mod tests {
     #[test]
     fn objects_merge_and_arrays_are_replaced() {
         let mut target = serde_json::json!({"a":{"x":1,"y":2},"b":[1,2],"c":3});
-        merge(
-            &mut target,
-            serde_json::json!({"a":{"y":5},"b":[9],"d":{"e":1}}),
-        );
-        assert_eq!(
-            target,
-            serde_json::json!({"a":{"x":1,"y":5},"b":[9],"c":3,"d":{"e":1}})
-        );
+        merge(&mut target, serde_json::json!({"a":{"y":5},"b":[9],"d":{"e":1}}));
+        assert_eq!(target, serde_json::json!({"a":{"x":1,"y":5},"b":[9],"c":3,"d":{"e":1}}));
     }
 }

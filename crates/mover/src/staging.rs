@@ -43,23 +43,21 @@ fn stage() -> MutexGuard<'static, Stage> {
 /// Ends the process with 128 + n on SIGTERM, SIGINT and SIGHUP, after removing the staged file.
 pub fn stop_on_signals() -> io::Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
-    std::thread::Builder::new()
-        .name("signals".into())
-        .spawn(move || {
-            for signal in &mut signals {
-                // The lock is held until the process is gone: no commit can slip in between.
-                let held = stage();
-                match &*held {
-                    Stage::Open(dir, name) => {
-                        let _ = rustix::fs::unlinkat(dir, name.as_str(), AtFlags::empty());
-                    }
-                    Stage::Committed => continue,
-                    Stage::Idle => {}
+    std::thread::Builder::new().name("signals".into()).spawn(move || {
+        for signal in &mut signals {
+            // The lock is held until the process is gone: no commit can slip in between.
+            let held = stage();
+            match &*held {
+                Stage::Open(dir, name) => {
+                    let _ = rustix::fs::unlinkat(dir, name.as_str(), AtFlags::empty());
                 }
-                say!("Error: stopped by signal {signal}, before it was complete");
-                std::process::exit(128 + signal);
+                Stage::Committed => continue,
+                Stage::Idle => {}
             }
-        })?;
+            say!("Error: stopped by signal {signal}, before it was complete");
+            std::process::exit(128 + signal);
+        }
+    })?;
     Ok(())
 }
 
@@ -76,11 +74,7 @@ impl Staged {
     pub fn create(dir: OwnedFd, mode: u32) -> io::Result<Self> {
         let mut random = [0u8; 8];
         rustix::rand::getrandom(&mut random[..], rustix::rand::GetRandomFlags::empty())?;
-        let name = format!(
-            "{TEMP_PREFIX}{}-{:016x}",
-            std::process::id(),
-            u64::from_ne_bytes(random)
-        );
+        let name = format!("{TEMP_PREFIX}{}-{:016x}", std::process::id(), u64::from_ne_bytes(random));
         let kept = dir.try_clone()?;
         let mut stage = stage();
         let file = rustix::fs::openat(
@@ -90,12 +84,7 @@ impl Staged {
             Mode::from_raw_mode(mode),
         )?;
         *stage = Stage::Open(kept, name.clone());
-        Ok(Self {
-            file: File::from(file),
-            dir,
-            name,
-            committed: false,
-        })
+        Ok(Self { file: File::from(file), dir, name, committed: false })
     }
 
     /// The open temporary file.
@@ -162,10 +151,7 @@ pub fn sweep_stale(dir: impl AsFd) {
             continue;
         };
         let written = std::time::UNIX_EPOCH + Duration::from_secs(stat.st_mtime.unsigned_abs());
-        if clock::now()
-            .duration_since(written)
-            .is_ok_and(|age| age > STALE)
-        {
+        if clock::now().duration_since(written).is_ok_and(|age| age > STALE) {
             let _ = rustix::fs::unlinkat(&dir, name, AtFlags::empty());
         }
     }

@@ -21,11 +21,8 @@ struct Totals {
 /// Prints the recursive totals of a path.
 pub fn stat(repository: &Repository, path: &RemotePath, json: bool) -> Result<()> {
     let mut totals = Totals::default();
-    let file = if path.slash || path.shown.as_os_str().is_empty() {
-        None
-    } else {
-        repository.store.object(&path.key)?
-    };
+    let file =
+        if path.slash || path.shown.as_os_str().is_empty() { None } else { repository.store.object(&path.key)? };
     if let Some(entry) = file {
         totals.files = 1;
         totals.total_size = entry.size;
@@ -50,7 +47,5 @@ pub fn stat(repository: &Repository, path: &RemotePath, json: bool) -> Result<()
             totals.total_size, totals.entries, totals.dirs, totals.files
         )
     };
-    io::stdout()
-        .write_all(text.as_bytes())
-        .map_err(Error::stdout)
+    io::stdout().write_all(text.as_bytes()).map_err(Error::stdout)
 }

@@ -48,10 +48,7 @@ impl WaitStatus {
 /// The status of a process that has ended and been waited for; `None` when it has not, or the
 /// kernel does not tell.
 pub fn exit_status(pidfd: BorrowedFd<'_>) -> Option<WaitStatus> {
-    let mut info = PidfdInfo {
-        mask: INFO_EXIT,
-        ..PidfdInfo::default()
-    };
+    let mut info = PidfdInfo { mask: INFO_EXIT, ..PidfdInfo::default() };
     // SAFETY: the opcode belongs to pidfds and encodes the size of `PidfdInfo`, so the kernel
     // reads and writes no further than `info`, which outlives the call; any bit pattern is a
     // valid `PidfdInfo`. On another kind of descriptor the call fails with ENOTTY.

@@ -26,9 +26,8 @@ impl Tee {
     /// Starts copying from `input` to `output`.
     pub fn start(input: PipeReader, mut output: impl Write + Send + 'static) -> io::Result<Self> {
         let (stopped, stop) = io::pipe()?;
-        let copy = std::thread::Builder::new()
-            .name("stderr".into())
-            .spawn(move || copy(input, &mut output, &stopped))?;
+        let copy =
+            std::thread::Builder::new().name("stderr".into()).spawn(move || copy(input, &mut output, &stopped))?;
         Ok(Self { copy, stop })
     }
 
@@ -56,10 +55,7 @@ fn copy(input: PipeReader, output: &mut dyn Write, stopped: &PipeReader) -> VecD
     let mut draining = false;
     loop {
         if !draining {
-            let mut ready = [
-                PollFd::new(&input, PollFlags::IN),
-                PollFd::new(stopped, PollFlags::IN),
-            ];
+            let mut ready = [PollFd::new(&input, PollFlags::IN), PollFd::new(stopped, PollFlags::IN)];
             if poll(&mut ready, None).is_err() {
                 continue;
             }

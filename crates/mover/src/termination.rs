@@ -51,11 +51,7 @@ fn store(message: &[u8]) -> io::Result<()> {
         _ => (PathBuf::from(TERMINATION_LOG), false),
     };
     // The kubelet mounts the default file; where it is missing nobody wants it.
-    let opened = OpenOptions::new()
-        .write(true)
-        .truncate(true)
-        .create(chosen)
-        .open(&path);
+    let opened = OpenOptions::new().write(true).truncate(true).create(chosen).open(&path);
     match opened {
         Ok(mut file) => file.write_all(message),
         Err(error) if !chosen && error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -68,18 +64,11 @@ fn store(message: &[u8]) -> io::Result<()> {
 fn fit(mut result: RunResult, limit: usize) -> String {
     let tail = std::mem::take(&mut result.log_tail);
     let mut fits = longest(&tail, |start| {
-        tail.get(start..)
-            .unwrap_or_default()
-            .clone_into(&mut result.log_tail);
+        tail.get(start..).unwrap_or_default().clone_into(&mut result.log_tail);
         json(&result).len() <= limit
     });
     let dropped = "; some of what the action reported did not fit here";
-    if !fits
-        && result
-            .info
-            .as_ref()
-            .is_some_and(|info| !info.extras.is_empty())
-    {
+    if !fits && result.info.as_ref().is_some_and(|info| !info.extras.is_empty()) {
         result.message += dropped;
         while !fits && let Some(info) = &mut result.info {
             if info.extras.pop().is_none() {
@@ -93,18 +82,13 @@ fn fit(mut result: RunResult, limit: usize) -> String {
         // Counted from the end of the text: the beginning is what stays.
         fits = longest(&message, |cut| {
             let end = floor(&message, message.len() - cut);
-            message
-                .get(..end)
-                .unwrap_or_default()
-                .clone_into(&mut result.message);
+            message.get(..end).unwrap_or_default().clone_into(&mut result.message);
             json(&result).len() <= limit
         });
     }
     if !fits {
         result.info = None;
-        dropped
-            .trim_start_matches("; ")
-            .clone_into(&mut result.message);
+        dropped.trim_start_matches("; ").clone_into(&mut result.message);
     }
     json(&result)
 }
@@ -166,9 +150,7 @@ mod tests {
             info: Some(ActionInfo {
                 total_size: Some("12".into()),
                 time_range: Some(TimeRange::default()),
-                extras: (0..extras)
-                    .map(|n| BTreeMap::from([(format!("key{n}"), "v".repeat(100))]))
-                    .collect(),
+                extras: (0..extras).map(|n| BTreeMap::from([(format!("key{n}"), "v".repeat(100))])).collect(),
             }),
             elapsed_ms: 5,
             log_tail: tail.to_owned(),
@@ -185,17 +167,9 @@ mod tests {
     #[test]
     fn every_size_is_valid_json_below_the_limit() {
         for tail in ["", "x", "é\u{1}\n\"☺"] {
-            for (repeat, message, extras) in [
-                (0, 0, 0),
-                (5000, 10, 3),
-                (1000, 10, 100),
-                (10, 9000, 0),
-                (3, 9000, 90),
-            ] {
-                let text = fit(
-                    result(&tail.repeat(repeat), &"né\n".repeat(message), extras),
-                    TERMINATION_MESSAGE_LIMIT,
-                );
+            for (repeat, message, extras) in [(0, 0, 0), (5000, 10, 3), (1000, 10, 100), (10, 9000, 0), (3, 9000, 90)] {
+                let text =
+                    fit(result(&tail.repeat(repeat), &"né\n".repeat(message), extras), TERMINATION_MESSAGE_LIMIT);
                 assert!(text.len() <= TERMINATION_MESSAGE_LIMIT);
                 let parsed = RunResult::parse(&text).unwrap();
                 assert!(tail.repeat(repeat).ends_with(&parsed.log_tail));

@@ -15,14 +15,7 @@ pub fn walk(
     depth: usize,
     visit: &mut dyn FnMut(&Path, &Entry) -> Result<()>,
 ) -> Result<()> {
-    descend(
-        store,
-        top,
-        Path::new(""),
-        depth.wrapping_sub(1),
-        &mut Vec::new(),
-        visit,
-    )
+    descend(store, top, Path::new(""), depth.wrapping_sub(1), &mut Vec::new(), visit)
 }
 
 fn descend(

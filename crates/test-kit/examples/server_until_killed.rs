@@ -7,8 +7,7 @@ use test_kit::{ApiServer, Component};
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let server = ApiServer::builder().without_controllers().start().await;
-    let ids = [Component::Etcd, Component::ApiServer]
-        .map(|c| server.process_id(c).expect("it runs").to_string());
+    let ids = [Component::Etcd, Component::ApiServer].map(|c| server.process_id(c).expect("it runs").to_string());
     println!("STARTED {} {}", server.dir().display(), ids.join(" "));
     std::future::pending::<()>().await;
 }

@@ -17,13 +17,8 @@ use tokio::signal::unix::{SignalKind, signal};
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let mut args = std::env::args().skip(1);
-    let port: u16 = args
-        .next()
-        .and_then(|port| port.parse().ok())
-        .expect("a port");
-    let listener = TcpListener::bind(("127.0.0.1", port))
-        .await
-        .expect("listen");
+    let port: u16 = args.next().and_then(|port| port.parse().ok()).expect("a port");
+    let listener = TcpListener::bind(("127.0.0.1", port)).await.expect("listen");
     println!("small_operator listens on {port}");
     let mut terminate = signal(SignalKind::terminate()).expect("SIGTERM");
     tokio::spawn(health(listener));
@@ -41,14 +36,7 @@ async fn work(namespace: String) {
     for step in 1..=3 {
         let name = format!("step-{step}");
         let map = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": name } });
-        while let Err(e) = maps
-            .patch(
-                &name,
-                &PatchParams::apply("small-operator"),
-                &Patch::Apply(&map),
-            )
-            .await
-        {
+        while let Err(e) = maps.patch(&name, &PatchParams::apply("small-operator"), &Patch::Apply(&map)).await {
             println!("{name}: {e}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -60,8 +48,6 @@ async fn health(listener: TcpListener) {
     while let Ok((mut stream, _)) = listener.accept().await {
         let mut request = [0; 1024];
         let _ = stream.read(&mut request).await;
-        let _ = stream
-            .write_all(b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok")
-            .await;
+        let _ = stream.write_all(b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
     }
 }

@@ -29,12 +29,7 @@ pub enum Binding {
 
 /// Applies a StorageClass of `provisioner` ([`crate::provisioner::DRIVER`], [`crate::api_server::HOSTPATH_PROVISIONER`],
 /// `kubernetes.io/no-provisioner`…) with policy Delete that allows expansion; gives its name.
-pub async fn storage_class(
-    client: &Client,
-    name: &str,
-    provisioner: &str,
-    binding: Binding,
-) -> String {
+pub async fn storage_class(client: &Client, name: &str, provisioner: &str, binding: Binding) -> String {
     let api: Api<StorageClass> = Api::all(client.clone());
     let body = json!({
         "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": { "name": name },
@@ -44,13 +39,7 @@ pub async fn storage_class(
             Binding::WaitForFirstConsumer => "WaitForFirstConsumer",
         },
     });
-    let applied = api
-        .patch(
-            name,
-            &PatchParams::apply("test-kit").force(),
-            &Patch::Apply(&body),
-        )
-        .await;
+    let applied = api.patch(name, &PatchParams::apply("test-kit").force(), &Patch::Apply(&body)).await;
     applied.unwrap_or_else(|e| panic!("apply StorageClass {name}: {e}"));
     name.to_owned()
 }
@@ -124,24 +113,12 @@ impl Claim {
 
 /// A `DynamicObject` of a data-protection kind.
 pub fn dp_object(kind: &str, namespace: &str, name: &str, spec: &Value) -> DynamicObject {
-    object(
-        DP_API,
-        kind,
-        Some(namespace),
-        name,
-        &json!({ "spec": spec }),
-    )
+    object(DP_API, kind, Some(namespace), name, &json!({ "spec": spec }))
 }
 
 /// A `DynamicObject` of any kind; `namespace` `None` for cluster kinds; `rest` holds spec, data or what the kind has,
 /// and may hold `metadata` with labels and annotations.
-pub fn object(
-    api_version: &str,
-    kind: &str,
-    namespace: Option<&str>,
-    name: &str,
-    rest: &Value,
-) -> DynamicObject {
+pub fn object(api_version: &str, kind: &str, namespace: Option<&str>, name: &str, rest: &Value) -> DynamicObject {
     let mut body = rest.clone();
     body["apiVersion"] = json!(api_version);
     body["kind"] = json!(kind);
@@ -159,12 +136,7 @@ pub fn resource(api_version: &str, kind: &str) -> ApiResource {
 }
 
 /// An `Api` for `DynamicObject`s of a namespaced kind.
-pub fn dynamic(
-    client: &Client,
-    api_version: &str,
-    kind: &str,
-    namespace: &str,
-) -> Api<DynamicObject> {
+pub fn dynamic(client: &Client, api_version: &str, kind: &str, namespace: &str) -> Api<DynamicObject> {
     Api::namespaced_with(client.clone(), namespace, &resource(api_version, kind))
 }
 
@@ -174,15 +146,8 @@ pub fn dp_api(client: &Client, kind: &str, namespace: &str) -> Api<DynamicObject
 }
 
 /// Makes a `DynamicObject`, namespaced when it has a namespace, and then writes `status` if there is one.
-pub async fn create_object(
-    client: &Client,
-    object: &DynamicObject,
-    status: Option<&Value>,
-) -> DynamicObject {
-    let types = object
-        .types
-        .clone()
-        .expect("an object made here has apiVersion and kind");
+pub async fn create_object(client: &Client, object: &DynamicObject, status: Option<&Value>) -> DynamicObject {
+    let types = object.types.clone().expect("an object made here has apiVersion and kind");
     let resource = resource(&types.api_version, &types.kind);
     let api = match object.namespace() {
         Some(namespace) => Api::namespaced_with(client.clone(), &namespace, &resource),
@@ -203,33 +168,18 @@ where
     K: Clone + serde::de::DeserializeOwned + std::fmt::Debug,
 {
     let patch = Patch::Merge(json!({ "status": status }));
-    let patched = api
-        .patch_status(name, &PatchParams::default(), &patch)
-        .await;
+    let patched = api.patch_status(name, &PatchParams::default(), &patch).await;
     patched.unwrap_or_else(|e| panic!("write the status of {name}: {e}"))
 }
 
 /// Makes the pod of a database: labelled, on `node-a`, Running and Ready, with the claims mounted below `/data/CLAIM`.
 /// No executor is needed for it (and one that runs all pods lets it be); without one, delete it with grace period 0.
-pub async fn target_pod(
-    client: &Client,
-    namespace: &str,
-    name: &str,
-    labels: &[(&str, &str)],
-    claims: &[&str],
-) -> Pod {
-    let volumes: Vec<Value> = claims
-        .iter()
-        .map(|c| json!({ "name": c, "persistentVolumeClaim": { "claimName": c } }))
-        .collect();
-    let mounts: Vec<Value> = claims
-        .iter()
-        .map(|c| json!({ "name": c, "mountPath": format!("/data/{c}") }))
-        .collect();
-    let labels: serde_json::Map<String, Value> = labels
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), json!(value)))
-        .collect();
+pub async fn target_pod(client: &Client, namespace: &str, name: &str, labels: &[(&str, &str)], claims: &[&str]) -> Pod {
+    let volumes: Vec<Value> =
+        claims.iter().map(|c| json!({ "name": c, "persistentVolumeClaim": { "claimName": c } })).collect();
+    let mounts: Vec<Value> = claims.iter().map(|c| json!({ "name": c, "mountPath": format!("/data/{c}") })).collect();
+    let labels: serde_json::Map<String, Value> =
+        labels.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
     let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
     until_default_account(client, namespace).await;
     crate::executor::make_node(client, "node-a").await;
@@ -259,10 +209,8 @@ pub async fn target_pod(
 
 /// Makes an opaque Secret.
 pub async fn secret(client: &Client, namespace: &str, name: &str, data: &[(&str, &str)]) -> Secret {
-    let data: serde_json::Map<String, Value> = data
-        .iter()
-        .map(|(key, value)| ((*key).to_owned(), json!(value)))
-        .collect();
+    let data: serde_json::Map<String, Value> =
+        data.iter().map(|(key, value)| ((*key).to_owned(), json!(value))).collect();
     let body = json!({ "metadata": { "name": name }, "stringData": data });
     create(&Api::namespaced(client.clone(), namespace), &body).await
 }
@@ -283,13 +231,7 @@ pub async fn cluster_admin_account(client: &Client, namespace: &str, name: &str)
 /// Waits until pods can be made in a namespace: a controller makes its default service account.
 pub async fn until_default_account(client: &Client, namespace: &str) {
     let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
-    crate::wait::watch_until(
-        &accounts,
-        "default",
-        std::time::Duration::from_secs(20),
-        |_| true,
-    )
-    .await;
+    crate::wait::watch_until(&accounts, "default", std::time::Duration::from_secs(20), |_| true).await;
 }
 
 async fn create<K>(api: &Api<K>, body: &Value) -> K
@@ -297,7 +239,5 @@ where
     K: Clone + serde::de::DeserializeOwned + serde::Serialize + std::fmt::Debug,
 {
     let object: K = serde_json::from_value(body.clone()).unwrap_or_else(|e| panic!("{e}: {body}"));
-    api.create(&PostParams::default(), &object)
-        .await
-        .unwrap_or_else(|e| panic!("create: {e}: {body}"))
+    api.create(&PostParams::default(), &object).await.unwrap_or_else(|e| panic!("create: {e}: {body}"))
 }

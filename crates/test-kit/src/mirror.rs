@@ -13,10 +13,7 @@ use serde::de::DeserializeOwned;
 /// `namespace/name`, or `name` for a cluster object.
 pub(crate) fn key_of<K: Resource>(object: &K) -> String {
     let name = object.meta().name.as_deref().unwrap_or_default();
-    object.meta().namespace.as_deref().map_or_else(
-        || name.to_owned(),
-        |namespace| format!("{namespace}/{name}"),
-    )
+    object.meta().namespace.as_deref().map_or_else(|| name.to_owned(), |namespace| format!("{namespace}/{name}"))
 }
 
 /// An endless watch; errors are retried and not shown.
@@ -24,10 +21,7 @@ pub(crate) fn events<K>(api: Api<K>, config: watcher::Config) -> BoxStream<'stat
 where
     K: Resource + Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
 {
-    watch(api, config)
-        .default_backoff()
-        .filter_map(async |item| item.ok())
-        .boxed()
+    watch(api, config).default_backoff().filter_map(async |item| item.ok()).boxed()
 }
 
 /// The watched objects by [`key_of`], never older than what was seen before.
@@ -39,10 +33,7 @@ pub(crate) struct Mirror<K> {
 
 impl<K> Default for Mirror<K> {
     fn default() -> Self {
-        Self {
-            objects: HashMap::new(),
-            listed: HashSet::new(),
-        }
+        Self { objects: HashMap::new(), listed: HashSet::new() }
     }
 }
 
@@ -60,12 +51,7 @@ impl<K: Resource> Mirror<K> {
             }
             Event::InitDone => {
                 let listed = std::mem::take(&mut self.listed);
-                let gone: Vec<String> = self
-                    .objects
-                    .keys()
-                    .filter(|key| !listed.contains(*key))
-                    .cloned()
-                    .collect();
+                let gone: Vec<String> = self.objects.keys().filter(|key| !listed.contains(*key)).cloned().collect();
                 for key in &gone {
                     self.objects.remove(key);
                 }
@@ -82,9 +68,10 @@ impl<K: Resource> Mirror<K> {
 
     fn put(&mut self, object: K) -> Vec<String> {
         let key = key_of(&object);
-        let newer = self.objects.get(&key).is_none_or(|old| {
-            old.meta().uid != object.meta().uid || version_number(old) < version_number(&object)
-        });
+        let newer = self
+            .objects
+            .get(&key)
+            .is_none_or(|old| old.meta().uid != object.meta().uid || version_number(old) < version_number(&object));
         if newer {
             self.objects.insert(key.clone(), object);
             vec![key]
@@ -103,19 +90,12 @@ impl<K: Resource> Mirror<K> {
 
     /// Keys of the objects for which `wanted` holds.
     pub fn keys_where(&self, wanted: impl Fn(&K) -> bool) -> Vec<String> {
-        self.objects
-            .iter()
-            .filter(|(_, object)| wanted(object))
-            .map(|(key, _)| key.clone())
-            .collect()
+        self.objects.iter().filter(|(_, object)| wanted(object)).map(|(key, _)| key.clone()).collect()
     }
 }
 
 fn version_number<K: Resource>(object: &K) -> u64 {
-    object
-        .resource_version()
-        .and_then(|version| version.parse().ok())
-        .unwrap_or_default()
+    object.resource_version().and_then(|version| version.parse().ok()).unwrap_or_default()
 }
 
 type Finished<S> = (String, String, S, bool);
@@ -131,11 +111,7 @@ pub(crate) struct Steps<S> {
 
 impl<S: Clone + PartialEq + Send + 'static> Steps<S> {
     pub fn new() -> Self {
-        Self {
-            running: FuturesUnordered::new(),
-            busy: HashSet::new(),
-            done: HashMap::new(),
-        }
+        Self { running: FuturesUnordered::new(), busy: HashSet::new(), done: HashMap::new() }
     }
 
     /// Begins `step` for the object `key` of `version`, unless it would repeat itself or another one is under way.
@@ -143,10 +119,7 @@ impl<S: Clone + PartialEq + Send + 'static> Steps<S> {
     where
         F: Future<Output = kube::Result<()>> + Send + 'static,
     {
-        let repeated = self
-            .done
-            .get(key)
-            .is_some_and(|(v, s)| v == version && *s == step);
+        let repeated = self.done.get(key).is_some_and(|(v, s)| v == version && *s == step);
         if repeated || !self.busy.insert(key.to_owned()) {
             return;
         }
@@ -191,8 +164,7 @@ impl<S: Clone + PartialEq + Send + 'static> Steps<S> {
 
 /// A conflict or a missing object is news that is still on its way; anything else is worth a line.
 async fn wait_after(error: &kube::Error, key: &str) {
-    let expected =
-        matches!(error, kube::Error::Api(status) if status.code == 409 || status.code == 404);
+    let expected = matches!(error, kube::Error::Api(status) if status.code == 409 || status.code == 404);
     if !expected {
         eprintln!("test-kit: {key}: {error}");
     }
@@ -217,15 +189,8 @@ mod tests {
     fn never_goes_back_and_drops_what_a_new_list_lacks() {
         let mut mirror = Mirror::default();
         assert_eq!(mirror.absorb(Event::Apply(pod("a", "1", 9))), ["a"]);
-        assert!(
-            mirror.absorb(Event::Apply(pod("a", "1", 8))).is_empty(),
-            "older"
-        );
-        assert_eq!(
-            mirror.absorb(Event::Apply(pod("a", "2", 3))),
-            ["a"],
-            "another object of that name"
-        );
+        assert!(mirror.absorb(Event::Apply(pod("a", "1", 8))).is_empty(), "older");
+        assert_eq!(mirror.absorb(Event::Apply(pod("a", "2", 3))), ["a"], "another object of that name");
         mirror.absorb(Event::Apply(pod("b", "3", 10)));
         mirror.absorb(Event::Init);
         mirror.absorb(Event::InitApply(pod("b", "3", 10)));

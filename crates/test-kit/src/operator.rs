@@ -31,23 +31,9 @@ impl Operator {
     /// Starts to describe an operator; `log` is appended to over restarts.
     pub fn builder(executable: impl Into<PathBuf>, log: impl Into<PathBuf>) -> OperatorBuilder {
         let executable = executable.into();
-        let name = executable
-            .file_name()
-            .map(|n| n.to_string_lossy().into_owned())
-            .unwrap_or_default();
-        let program = Program {
-            name,
-            executable,
-            args: vec![],
-            env: vec![],
-            log: log.into(),
-            dir: None,
-        };
-        OperatorBuilder {
-            program,
-            health_port: None,
-            patience: Duration::from_secs(20),
-        }
+        let name = executable.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        let program = Program { name, executable, args: vec![], env: vec![], log: log.into(), dir: None };
+        OperatorBuilder { program, health_port: None, patience: Duration::from_secs(20) }
     }
 
     /// Path of a binary of this workspace: below `$HOLDFAST_BIN_DIR`, else where cargo put the test's own profile.
@@ -56,18 +42,11 @@ impl Operator {
         let beside_test = || {
             // A test lies in target/PROFILE/deps.
             let test = std::env::current_exe().expect("the path of the test itself");
-            test.ancestors()
-                .nth(2)
-                .expect("target/PROFILE/deps/test")
-                .to_owned()
+            test.ancestors().nth(2).expect("target/PROFILE/deps/test").to_owned()
         };
         let dir = std::env::var_os("HOLDFAST_BIN_DIR").map_or_else(beside_test, PathBuf::from);
         let path = dir.join(name);
-        assert!(
-            path.is_file(),
-            "{} is missing: build it first, or set HOLDFAST_BIN_DIR",
-            path.display()
-        );
+        assert!(path.is_file(), "{} is missing: build it first, or set HOLDFAST_BIN_DIR", path.display());
         path
     }
 
@@ -92,12 +71,7 @@ impl Operator {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        panic!(
-            "{} not ready within {:?}: {last}\n{}",
-            self.start.program.name,
-            self.start.patience,
-            self.log_tail(60)
-        );
+        panic!("{} not ready within {:?}: {last}\n{}", self.start.program.name, self.start.patience, self.log_tail(60));
     }
 
     /// SIGKILL, as a node that dies.
@@ -145,21 +119,13 @@ impl Operator {
     /// Resident memory in bytes; `None` when the process has ended.
     pub fn resident_bytes(&self) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).ok()?;
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))?;
-        line.split_whitespace()
-            .next()?
-            .parse::<u64>()
-            .ok()
-            .map(|kib| kib * 1024)
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib * 1024)
     }
 
     /// The whole log, all starts.
     pub fn log(&self) -> String {
-        std::fs::read(self.log_path())
-            .map(|b| String::from_utf8_lossy(&b).into_owned())
-            .unwrap_or_default()
+        std::fs::read(self.log_path()).map(|b| String::from_utf8_lossy(&b).into_owned()).unwrap_or_default()
     }
 
     /// Path of the log.
@@ -225,44 +191,29 @@ impl OperatorBuilder {
     /// Starts it and does not wait: for a test that wants to see it not ready.
     pub fn start_unready(self) -> Operator {
         let process = self.program.start().unwrap_or_else(|e| panic!("{e}"));
-        Operator {
-            start: self,
-            process,
-            ready_after: Duration::ZERO,
-        }
+        Operator { start: self, process, ready_after: Duration::ZERO }
     }
 }
 
 /// Status of a GET to 127.0.0.1.
 pub async fn http_status(port: u16, path: &str) -> std::io::Result<u16> {
     let text = http_get(port, path).await?;
-    let status = text
-        .split_whitespace()
-        .nth(1)
-        .and_then(|code| code.parse().ok());
-    status
-        .ok_or_else(|| std::io::Error::new(std::io::ErrorKind::InvalidData, "no HTTP status line"))
+    let status = text.split_whitespace().nth(1).and_then(|code| code.parse().ok());
+    status.ok_or_else(|| std::io::Error::new(std::io::ErrorKind::InvalidData, "no HTTP status line"))
 }
 
 /// The whole answer (head and body) to a GET to 127.0.0.1, for health and metrics. Gives up after 2 s.
 pub async fn http_get(port: u16, path: &str) -> std::io::Result<String> {
     let exchange = async {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
-        stream
-            .write_all(format!("GET {path} HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n").as_bytes())
-            .await?;
+        stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n").as_bytes()).await?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).await?;
         Ok(String::from_utf8_lossy(&answer).into_owned())
     };
     tokio::time::timeout(Duration::from_secs(2), exchange)
         .await
-        .unwrap_or_else(|_| {
-            Err(std::io::Error::new(
-                std::io::ErrorKind::TimedOut,
-                "no answer within 2 s",
-            ))
-        })
+        .unwrap_or_else(|_| Err(std::io::Error::new(std::io::ErrorKind::TimedOut, "no answer within 2 s")))
 }
 
 /// A port on 127.0.0.1 that was free a moment ago, for an operator's health or metrics address.

@@ -34,12 +34,8 @@ fn fork_on_lasting_thread(command: Command) -> io::Result<Child> {
         send
     });
     let (reply, answer) = mpsc::channel();
-    orders
-        .send((command, reply))
-        .expect("the forking thread never ends");
-    answer
-        .recv()
-        .expect("the forking thread answers every order")
+    orders.send((command, reply)).expect("the forking thread never ends");
+    answer.recv().expect("the forking thread answers every order")
 }
 
 /// What to start: program, arguments, environment, log file, working directory.
@@ -64,29 +60,15 @@ impl Program {
     pub fn start(&self) -> io::Result<Process> {
         let log = append_to(&self.log)?;
         let mut command = Command::new("setpriv");
-        command
-            .args(["--pdeathsig", "KILL", "--"])
-            .arg(&self.executable)
-            .args(&self.args);
+        command.args(["--pdeathsig", "KILL", "--"]).arg(&self.executable).args(&self.args);
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
         if let Some(dir) = &self.dir {
             command.current_dir(dir);
         }
-        command
-            .stdin(Stdio::null())
-            .stderr(log.try_clone()?)
-            .stdout(log);
-        let child = fork_on_lasting_thread(command).map_err(|e| {
-            io::Error::new(
-                e.kind(),
-                format!("start {} by setpriv (util-linux): {e}", self.name),
-            )
-        })?;
-        Ok(Process {
-            child,
-            name: self.name.clone(),
-            log: self.log.clone(),
-        })
+        command.stdin(Stdio::null()).stderr(log.try_clone()?).stdout(log);
+        let child = fork_on_lasting_thread(command)
+            .map_err(|e| io::Error::new(e.kind(), format!("start {} by setpriv (util-linux): {e}", self.name)))?;
+        Ok(Process { child, name: self.name.clone(), log: self.log.clone() })
     }
 }
 
@@ -135,10 +117,7 @@ impl Process {
             }
         }
         self.kill();
-        Err(format!(
-            "{} ignored SIGTERM for {patience:?} and was killed",
-            self.name
-        ))
+        Err(format!("{} ignored SIGTERM for {patience:?} and was killed", self.name))
     }
 
     /// Sends a signal; a process that has ended is left alone (its id may belong to somebody else by now).
@@ -170,9 +149,7 @@ impl Drop for Process {
 
 /// The last `lines` lines of a file; empty when it cannot be read.
 pub fn tail(path: &Path, lines: usize) -> String {
-    let text = std::fs::read(path)
-        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-        .unwrap_or_default();
+    let text = std::fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
     let all: Vec<&str> = text.lines().collect();
     all[all.len().saturating_sub(lines)..].join("\n")
 }
@@ -192,11 +169,7 @@ impl Janitor {
         let mut command = Command::new("sh");
         // Twice: a process that is just being killed may still create a file.
         command.args(["-c", "trap '' INT TERM HUP; cat >/dev/null; [ -e \"$1\" ] || exit 0; sleep 0.3; rm -rf \"$1\"; sleep 1; rm -rf \"$1\"", "janitor"]);
-        command
-            .arg(dir)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
+        command.arg(dir).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         fork_on_lasting_thread(command).map(|child| Self { child })
     }
 }

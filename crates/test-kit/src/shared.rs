@@ -10,11 +10,9 @@ pub fn shared_dir() -> Option<PathBuf> {
 
 /// Cargo and nextest set `CARGO_MANIFEST_DIR` for tests; the workspace root is where `Cargo.lock` lies above it.
 fn beside_workspace() -> Option<PathBuf> {
-    let package = std::env::var_os("CARGO_MANIFEST_DIR")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
-    let root = package
-        .ancestors()
-        .find(|dir| dir.join("Cargo.lock").is_file())?;
+    let package =
+        std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    let root = package.ancestors().find(|dir| dir.join("Cargo.lock").is_file())?;
     root.parent().map(|parent| parent.join("shared"))
 }
 
@@ -38,9 +36,7 @@ fn skipped(cases: usize) -> String {
 
 /// A file below [`shared_dir`], when both are there.
 pub fn shared_file(relative: impl AsRef<Path>) -> Option<PathBuf> {
-    shared_dir()
-        .map(|dir| dir.join(relative))
-        .filter(|path| path.exists())
+    shared_dir().map(|dir| dir.join(relative)).filter(|path| path.exists())
 }
 
 #[cfg(test)]

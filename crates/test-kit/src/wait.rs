@@ -23,43 +23,29 @@ const POLL: Duration = Duration::from_millis(25);
 /// .await;
 /// # }
 /// ```
-pub async fn eventually<T>(
-    deadline: Duration,
-    what: &str,
-    mut check: impl AsyncFnMut() -> Result<T, String>,
-) -> T {
+pub async fn eventually<T>(deadline: Duration, what: &str, mut check: impl AsyncFnMut() -> Result<T, String>) -> T {
     let end = Instant::now() + deadline;
     let mut last = "the first check did not end".to_owned();
     loop {
         match tokio::time::timeout_at(end.into(), check()).await {
             Ok(Ok(value)) => return value,
             Ok(Err(reason)) => last = reason,
-            Err(elapsed) => panic!(
-                "not within {deadline:?}: {what}\nlast: {last} (and a check was still running: {elapsed})"
-            ),
+            Err(elapsed) => {
+                panic!("not within {deadline:?}: {what}\nlast: {last} (and a check was still running: {elapsed})")
+            }
         }
-        assert!(
-            Instant::now() < end,
-            "not within {deadline:?}: {what}\nlast: {last}"
-        );
+        assert!(Instant::now() < end, "not within {deadline:?}: {what}\nlast: {last}");
         tokio::time::sleep(POLL).await;
     }
 }
 
 /// Asks `check` every 25 ms for the whole of `duration`; panics as soon as it gives a reason. For proving that
 /// something does not happen.
-pub async fn stays(
-    duration: Duration,
-    what: &str,
-    mut check: impl AsyncFnMut() -> Result<(), String>,
-) {
+pub async fn stays(duration: Duration, what: &str, mut check: impl AsyncFnMut() -> Result<(), String>) {
     let start = Instant::now();
     while start.elapsed() < duration {
         if let Err(reason) = check().await {
-            panic!(
-                "did not stay so for {duration:?} (after {:?}): {what}\n{reason}",
-                start.elapsed()
-            );
+            panic!("did not stay so for {duration:?} (after {:?}): {what}\n{reason}", start.elapsed());
         }
         tokio::time::sleep(POLL).await;
     }
@@ -67,12 +53,7 @@ pub async fn stays(
 
 /// Watches one object until `predicate` holds and gives it; it need not exist yet. Panics after `deadline` with the
 /// object as last seen. Reacts to every change: nothing that holds for a moment is missed by polling.
-pub async fn watch_until<K>(
-    api: &Api<K>,
-    name: &str,
-    deadline: Duration,
-    predicate: impl Fn(&K) -> bool,
-) -> K
+pub async fn watch_until<K>(api: &Api<K>, name: &str, deadline: Duration, predicate: impl Fn(&K) -> bool) -> K
 where
     K: Resource + Clone + DeserializeOwned + Serialize + Debug + Send + 'static,
 {
@@ -87,10 +68,7 @@ where
     .await;
     match found {
         Some(Some(object)) => object,
-        _ => panic!(
-            "not within {deadline:?}: {name} as wanted\nlast seen: {}",
-            shown(last.as_ref())
-        ),
+        _ => panic!("not within {deadline:?}: {name} as wanted\nlast seen: {}", shown(last.as_ref())),
     }
 }
 
@@ -105,11 +83,7 @@ where
         object.is_none()
     })
     .await;
-    assert!(
-        gone.is_some(),
-        "not within {deadline:?}: {name} gone\nlast seen: {}",
-        shown(last.as_ref())
-    );
+    assert!(gone.is_some(), "not within {deadline:?}: {name} gone\nlast seen: {}", shown(last.as_ref()));
 }
 
 /// Feeds each state to `enough`; gives the one it took, `None` at the deadline.
@@ -139,10 +113,7 @@ fn shown<K: Serialize>(object: Option<&K>) -> String {
         || "nothing".to_owned(),
         |object| {
             let mut value = serde_json::to_value(object).unwrap_or_default();
-            if let Some(metadata) = value
-                .get_mut("metadata")
-                .and_then(serde_json::Value::as_object_mut)
-            {
+            if let Some(metadata) = value.get_mut("metadata").and_then(serde_json::Value::as_object_mut) {
                 metadata.remove("managedFields");
             }
             serde_json::to_string_pretty(&value).unwrap_or_default()
@@ -163,18 +134,11 @@ mod tests {
         let mut left = 3;
         let value = eventually(Duration::from_secs(1), "three checks", async || {
             left -= 1;
-            if left == 0 {
-                Ok(7)
-            } else {
-                Err(format!("{left} left"))
-            }
+            if left == 0 { Ok(7) } else { Err(format!("{left} left")) }
         });
         assert_eq!(value.await, 7);
         let never = async || {
-            eventually::<()>(Duration::ZERO, "a thing", async || {
-                Err("no reason".to_owned())
-            })
-            .await;
+            eventually::<()>(Duration::ZERO, "a thing", async || Err("no reason".to_owned())).await;
         };
         let panic = tokio::spawn(never()).await.unwrap_err().into_panic();
         assert_eq!(message(panic), "not within 0ns: a thing\nlast: no reason");
@@ -183,16 +147,10 @@ mod tests {
     #[tokio::test]
     async fn stays_fails_at_once() {
         let breaks = async || {
-            stays(Duration::from_secs(60), "calm", async || {
-                Err("noise".to_owned())
-            })
-            .await;
+            stays(Duration::from_secs(60), "calm", async || Err("noise".to_owned())).await;
         };
         let panic = message(tokio::spawn(breaks()).await.unwrap_err().into_panic());
-        assert!(
-            panic.contains("calm") && panic.ends_with("noise"),
-            "{panic}"
-        );
+        assert!(panic.contains("calm") && panic.ends_with("noise"), "{panic}");
         stays(Duration::from_millis(1), "calm", async || Ok(())).await;
     }
 }

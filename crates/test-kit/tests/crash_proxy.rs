@@ -23,11 +23,7 @@ fn map(name: &str) -> ConfigMap {
 
 async fn names(maps: &Api<ConfigMap>) -> Vec<String> {
     let list = maps.list(&ListParams::default()).await.unwrap();
-    list.items
-        .iter()
-        .map(ResourceExt::name_any)
-        .filter(|name| name != "kube-root-ca.crt")
-        .collect()
+    list.items.iter().map(ResourceExt::name_any).filter(|name| name != "kube-root-ca.crt").collect()
 }
 
 struct Bench {
@@ -46,31 +42,18 @@ async fn bench(identity: Identity) -> Bench {
     let mut config = proxy.config();
     config.default_retry = false;
     let client = Client::try_from(config).unwrap();
-    Bench {
-        direct: Api::namespaced(server.client(), &ns),
-        through: Api::namespaced(client, &ns),
-        ns,
-        proxy,
-    }
+    Bench { direct: Api::namespaced(server.client(), &ns), through: Api::namespaced(client, &ns), ns, proxy }
 }
 
 #[tokio::test]
 async fn cuts_before_and_after_a_write() {
-    let Bench {
-        proxy,
-        direct,
-        through,
-        ..
-    } = bench(Identity::Admin).await;
+    let Bench { proxy, direct, through, .. } = bench(Identity::Admin).await;
     let post = PostParams::default();
     proxy.arm(Fault::cut_before(2));
     through.create(&post, &map("one")).await.unwrap();
     through.create(&post, &map("two")).await.unwrap_err();
     let cut = tokio::time::timeout(SOON, proxy.cut()).await.unwrap();
-    assert_eq!(
-        (cut.n, cut.status, cut.fault),
-        (2, None, Some("cut before"))
-    );
+    assert_eq!((cut.n, cut.status, cut.fault), (2, None, Some("cut before")));
     assert!(cut.body.contains("two"));
     assert!(proxy.is_cut());
     through.get("one").await.unwrap_err();
@@ -81,25 +64,15 @@ async fn cuts_before_and_after_a_write() {
     proxy.arm(Fault::cut_after(1));
     through.create(&post, &map("three")).await.unwrap_err();
     let cut = proxy.cut().await;
-    assert_eq!(
-        (cut.n, cut.status, cut.fault),
-        (3, Some(201), Some("cut after"))
-    );
+    assert_eq!((cut.n, cut.status, cut.fault), (3, Some(201), Some("cut after")));
     assert_eq!(names(&direct).await, ["one", "three"]);
     proxy.heal();
 
     through
-        .patch(
-            "one",
-            &PatchParams::apply("me"),
-            &Patch::Apply(json!({ "apiVersion": "v1", "kind": "ConfigMap" })),
-        )
+        .patch("one", &PatchParams::apply("me"), &Patch::Apply(json!({ "apiVersion": "v1", "kind": "ConfigMap" })))
         .await
         .unwrap();
-    through
-        .delete("three", &DeleteParams::default())
-        .await
-        .unwrap();
+    through.delete("three", &DeleteParams::default()).await.unwrap();
     let journal = proxy.writes();
     let seen: Vec<_> = journal
         .iter()
@@ -120,14 +93,7 @@ async fn cuts_before_and_after_a_write() {
             (1, "POST", "", "application/json", Some(201), true),
             (2, "POST", "", "application/json", None, false),
             (3, "POST", "", "application/json", Some(201), true),
-            (
-                4,
-                "PATCH",
-                "one",
-                "application/apply-patch+yaml",
-                Some(200),
-                true
-            ),
+            (4, "PATCH", "one", "application/apply-patch+yaml", Some(200), true),
             (5, "DELETE", "three", "application/json", Some(200), true),
         ],
         "{}",
@@ -137,28 +103,17 @@ async fn cuts_before_and_after_a_write() {
 
 #[tokio::test]
 async fn answers_and_delays() {
-    let Bench {
-        proxy,
-        direct,
-        through,
-        ..
-    } = bench(Identity::Admin).await;
+    let Bench { proxy, direct, through, .. } = bench(Identity::Admin).await;
     let post = PostParams::default();
     proxy.arm(Fault::answer(1, 409).times(2));
     for _ in 0..2 {
         let error = through.create(&post, &map("a")).await.unwrap_err();
-        assert!(
-            matches!(&error, kube::Error::Api(status) if status.is_conflict()),
-            "{error}"
-        );
+        assert!(matches!(&error, kube::Error::Api(status) if status.is_conflict()), "{error}");
     }
     through.create(&post, &map("a")).await.unwrap();
     proxy.arm(Fault::answer(1, 504).when(|r| r.method == "GET" && r.name == "a"));
     let error = through.get("a").await.unwrap_err();
-    assert!(
-        matches!(&error, kube::Error::Api(status) if status.code == 504),
-        "{error}"
-    );
+    assert!(matches!(&error, kube::Error::Api(status) if status.code == 504), "{error}");
     through.get("a").await.unwrap();
     proxy.arm(Fault::delay(1, Duration::from_millis(300)));
     let start = std::time::Instant::now();
@@ -167,32 +122,15 @@ async fn answers_and_delays() {
     assert_eq!(names(&direct).await, ["a", "b"]);
     let faults: Vec<_> = proxy.writes().iter().map(|e| (e.fault, e.status)).collect();
     let answered = (Some("answered"), Some(409));
-    assert_eq!(
-        faults,
-        [
-            answered,
-            answered,
-            (None, Some(201)),
-            (Some("delayed"), Some(201))
-        ]
-    );
+    assert_eq!(faults, [answered, answered, (None, Some(201)), (Some("delayed"), Some(201))]);
 }
 
 #[tokio::test]
 async fn watches_pass_and_stand_still() {
-    let Bench {
-        proxy,
-        direct,
-        through,
-        ns,
-    } = bench(Identity::Admin).await;
+    let Bench { proxy, direct, through, ns } = bench(Identity::Admin).await;
     let (seen, mut news) = tokio::sync::mpsc::unbounded_channel();
     let watch = tokio::spawn(async move {
-        let mut objects = pin!(
-            watcher(through, watcher::Config::default())
-                .default_backoff()
-                .applied_objects()
-        );
+        let mut objects = pin!(watcher(through, watcher::Config::default()).default_backoff().applied_objects());
         while let Some(object) = objects.next().await {
             if let Ok(object) = object {
                 let _ = seen.send(object.name_any());
@@ -200,10 +138,7 @@ async fn watches_pass_and_stand_still() {
         }
     });
     let mut next = async |wanted: &str| loop {
-        let name = tokio::time::timeout(SOON, news.recv())
-            .await
-            .unwrap_or_else(|_| panic!("no {wanted}"))
-            .unwrap();
+        let name = tokio::time::timeout(SOON, news.recv()).await.unwrap_or_else(|_| panic!("no {wanted}")).unwrap();
         if name == wanted {
             break;
         }
@@ -234,29 +169,18 @@ async fn noise_is_not_counted_and_the_identity_is_that_of_the_account() {
     cluster_admin_account(&server.client(), &ns, "dp").await;
     let proxy = CrashProxy::start(server, Identity::service_account(&ns, "dp")).await;
     let client = Client::try_from(proxy.config()).unwrap();
-    let leases: Api<k8s_openapi::api::coordination::v1::Lease> =
-        Api::namespaced(client.clone(), &ns);
+    let leases: Api<k8s_openapi::api::coordination::v1::Lease> = Api::namespaced(client.clone(), &ns);
     let lease = serde_json::from_value(json!({ "metadata": { "name": "l" } })).unwrap();
     leases.create(&PostParams::default(), &lease).await.unwrap();
     assert!(proxy.writes().is_empty());
     let maps: Api<ConfigMap> = Api::namespaced(client, &ns);
-    maps.create(&PostParams::default(), &map("m"))
-        .await
-        .unwrap();
+    maps.create(&PostParams::default(), &map("m")).await.unwrap();
     assert_eq!(proxy.writes().len(), 1);
-    eventually(
-        SOON,
-        "both writes are in the audit log under the account's name",
-        async || {
-            let log = server.audit().of_service_account(&ns, "dp");
-            let resources: Vec<&str> = log.entries.iter().map(|e| e.resource.as_str()).collect();
-            if resources == ["leases", "configmaps"] {
-                Ok(())
-            } else {
-                Err(format!("{resources:?}"))
-            }
-        },
-    )
+    eventually(SOON, "both writes are in the audit log under the account's name", async || {
+        let log = server.audit().of_service_account(&ns, "dp");
+        let resources: Vec<&str> = log.entries.iter().map(|e| e.resource.as_str()).collect();
+        if resources == ["leases", "configmaps"] { Ok(()) } else { Err(format!("{resources:?}")) }
+    })
     .await;
 }
 
@@ -279,39 +203,21 @@ async fn an_operator_is_killed_at_every_write() {
                 .health_port(port)
                 .start()
                 .await;
-            let cut = tokio::time::timeout(SOON, proxy.cut())
-                .await
-                .unwrap_or_else(|_| panic!("{}", operator.log()));
+            let cut = tokio::time::timeout(SOON, proxy.cut()).await.unwrap_or_else(|_| panic!("{}", operator.log()));
             assert_eq!(cut.n, n);
             operator.kill();
             proxy.heal();
             let maps: Api<ConfigMap> = Api::namespaced(server.client(), &ns);
-            let done = if cut.fault == Some("cut after") {
-                n
-            } else {
-                n - 1
-            };
-            stays(
-                Duration::from_millis(50),
-                "nothing happens while it is dead",
-                async || {
-                    let names = names(&maps).await;
-                    if names.len() == done {
-                        Ok(())
-                    } else {
-                        Err(format!("{names:?}\n{}", proxy.journal()))
-                    }
-                },
-            )
+            let done = if cut.fault == Some("cut after") { n } else { n - 1 };
+            stays(Duration::from_millis(50), "nothing happens while it is dead", async || {
+                let names = names(&maps).await;
+                if names.len() == done { Ok(()) } else { Err(format!("{names:?}\n{}", proxy.journal())) }
+            })
             .await;
             operator.restart().await;
             eventually(SOON, "all three steps", async || {
                 let names = names(&maps).await;
-                if names == ["step-1", "step-2", "step-3"] {
-                    Ok(())
-                } else {
-                    Err(format!("{names:?}"))
-                }
+                if names == ["step-1", "step-2", "step-3"] { Ok(()) } else { Err(format!("{names:?}")) }
             })
             .await;
         }

@@ -30,28 +30,17 @@ fn example(name: &str) -> std::path::PathBuf {
 
 #[tokio::test]
 async fn a_server_restarts_and_leaves_nothing() {
-    let server = ApiServer::builder()
-        .audit(AuditScope::Everything)
-        .with_hostpath_provisioner()
-        .start()
-        .await;
+    let server = ApiServer::builder().audit(AuditScope::Everything).with_hostpath_provisioner().start().await;
     let client = server.client();
 
     // A service account may do only what RBAC allows.
     let config = server.config_for("default", "default").await;
     let poor = Client::try_from(config).unwrap();
-    let refused = Api::<ConfigMap>::namespaced(poor, "default")
-        .list(&ListParams::default())
-        .await
-        .unwrap_err();
+    let refused = Api::<ConfigMap>::namespaced(poor, "default").list(&ListParams::default()).await.unwrap_err();
     assert!(matches!(refused, kube::Error::Api(status) if status.is_forbidden()));
     eventually(SOON, "the refusal is in the audit log", async || {
         let log = server.audit().of_service_account("default", "default");
-        if log
-            .entries
-            .iter()
-            .any(|e| e.code == 403 && e.resource == "configmaps")
-        {
+        if log.entries.iter().any(|e| e.code == 403 && e.resource == "configmaps") {
             Ok(())
         } else {
             Err(format!("{:?}", log.count()))
@@ -60,47 +49,25 @@ async fn a_server_restarts_and_leaves_nothing() {
     .await;
 
     // The real provisioner makes real directories.
-    let class = storage_class(
-        &client,
-        "hostpath",
-        HOSTPATH_PROVISIONER,
-        Binding::Immediate,
-    )
-    .await;
+    let class = storage_class(&client, "hostpath", HOSTPATH_PROVISIONER, Binding::Immediate).await;
     Claim::new("data", &class).create(&client, "default").await;
     let claims: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), "default");
     watch_until(&claims, "data", SOON, |claim| {
-        claim
-            .status
-            .as_ref()
-            .is_some_and(|s| s.phase.as_deref() == Some("Bound"))
+        claim.status.as_ref().is_some_and(|s| s.phase.as_deref() == Some("Bound"))
     })
     .await;
-    assert_eq!(
-        std::fs::read_dir(server.dir().join("volumes"))
-            .unwrap()
-            .count(),
-        1
-    );
+    assert_eq!(std::fs::read_dir(server.dir().join("volumes")).unwrap().count(), 1);
 
     let before = server.process_id(Component::ControllerManager).unwrap();
     server.restart_controller_manager().await;
-    assert_ne!(
-        server.process_id(Component::ControllerManager),
-        Some(before)
-    );
+    assert_ne!(server.process_id(Component::ControllerManager), Some(before));
     server.stop(Component::ApiServer);
     assert!(client.apiserver_version().await.is_err());
     server.start_component(Component::ApiServer).await;
     let ns = namespace(&client, "later").await;
     until_default_account(&client, &ns).await;
 
-    let all = [
-        Component::Etcd,
-        Component::ApiServer,
-        Component::ControllerManager,
-        Component::HostpathProvisioner,
-    ];
+    let all = [Component::Etcd, Component::ApiServer, Component::ControllerManager, Component::HostpathProvisioner];
     let ids: Vec<u32> = all.iter().map(|c| server.process_id(*c).unwrap()).collect();
     let dir = server.dir().to_owned();
     drop(server);
@@ -111,23 +78,13 @@ async fn a_server_restarts_and_leaves_nothing() {
 #[tokio::test]
 async fn a_killed_test_process_leaves_nothing() {
     let logs = tempfile::tempdir().unwrap();
-    let mut test = Operator::builder(example("server_until_killed"), logs.path().join("log"))
-        .start()
-        .await;
-    let line = eventually(
-        Duration::from_secs(60),
-        "the server inside is up",
-        async || {
-            if !test.is_running() {
-                return Ok(None); // shown below
-            }
-            test.log()
-                .lines()
-                .find_map(|line| line.strip_prefix("STARTED ").map(str::to_owned))
-                .map(Some)
-                .ok_or(test.log())
-        },
-    )
+    let mut test = Operator::builder(example("server_until_killed"), logs.path().join("log")).start().await;
+    let line = eventually(Duration::from_secs(60), "the server inside is up", async || {
+        if !test.is_running() {
+            return Ok(None); // shown below
+        }
+        test.log().lines().find_map(|line| line.strip_prefix("STARTED ").map(str::to_owned)).map(Some).ok_or(test.log())
+    })
     .await;
     let line = line.unwrap_or_else(|| panic!("{}", test.log()));
     let mut words = line.split(' ');
@@ -148,13 +105,12 @@ async fn a_killed_test_process_leaves_nothing() {
 async fn an_operator_starts_stops_is_killed_and_restarted() {
     let logs = tempfile::tempdir().unwrap();
     let port = free_port();
-    let mut operator =
-        Operator::builder(example("small_operator"), logs.path().join("operator.log"))
-            .arg(port.to_string())
-            .env("UNUSED", "1")
-            .health_port(port)
-            .start()
-            .await;
+    let mut operator = Operator::builder(example("small_operator"), logs.path().join("operator.log"))
+        .arg(port.to_string())
+        .env("UNUSED", "1")
+        .health_port(port)
+        .start()
+        .await;
     assert!(operator.is_running() && operator.resident_bytes().unwrap() > 0);
     let first = operator.id();
     operator.kill();
@@ -163,11 +119,7 @@ async fn an_operator_starts_stops_is_killed_and_restarted() {
     operator.restart().await;
     assert_ne!(operator.id(), first);
     assert_eq!(operator.stop(SOON).await, Some(0));
-    assert_eq!(
-        operator.log().matches("listens on").count(),
-        2,
-        "one log over both starts"
-    );
+    assert_eq!(operator.log().matches("listens on").count(), 2, "one log over both starts");
     assert_eq!(operator.log_tail(1), "small_operator ends");
     operator.restart().await;
     let last = operator.id();
@@ -184,16 +136,9 @@ async fn an_operator_that_ends_at_once_says_why() {
         .env("RUST_BACKTRACE", "0")
         .health_port(1)
         .start();
-    let panic = tokio::spawn(start)
-        .await
-        .map(|_| ())
-        .unwrap_err()
-        .into_panic();
+    let panic = tokio::spawn(start).await.map(|_| ()).unwrap_err().into_panic();
     let message = panic.downcast_ref::<String>().unwrap();
-    assert!(
-        message.contains("before it was ready") && message.contains("a port"),
-        "{message}"
-    );
+    assert!(message.contains("before it was ready") && message.contains("a port"), "{message}");
 }
 
 #[tokio::test]
@@ -233,13 +178,7 @@ spec:
         .await;
     let widgets = dynamic(&client, "test.holdfast.dev/v1", "Widget", "default");
     assert_eq!(widgets.get("a").await.unwrap().data["spec"]["size"], 1);
-    let second = object(
-        "test.holdfast.dev/v1",
-        "Widget",
-        Some("default"),
-        "b",
-        &json!({ "spec": {} }),
-    );
+    let second = object("test.holdfast.dev/v1", "Widget", Some("default"), "b", &json!({ "spec": {} }));
     let _: DynamicObject = create_object(&client, &second, None).await;
     let all = widgets.list(&ListParams::default()).await.unwrap();
     assert_eq!(all.items.len(), 2);

@@ -16,20 +16,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("job-runtime", &["api-types", "controller-kit"]),
     ("mover-protocol", &["api-types"]),
     ("apps", &["api-types", "controller-kit", "go-template"]),
-    (
-        "dp",
-        &[
-            "api-types",
-            "controller-kit",
-            "go-template",
-            "job-runtime",
-            "mover-protocol",
-        ],
-    ),
-    (
-        "job-strategy",
-        &["api-types", "controller-kit", "go-template", "job-runtime"],
-    ),
+    ("dp", &["api-types", "controller-kit", "go-template", "job-runtime", "mover-protocol"]),
+    ("job-strategy", &["api-types", "controller-kit", "go-template", "job-runtime"]),
     ("mover", &["api-types", "mover-protocol"]),
     ("kubectl-holdfast", &["api-types"]),
     ("test-kit", &["api-types"]),
@@ -58,48 +46,24 @@ pub fn run() -> Result<bool> {
     for name in &unknown {
         println!("UNKNOWN crate {name}: the design has no room for it");
     }
-    println!(
-        "arrows: {} between crates, {} forbidden",
-        arrows.len(),
-        offending.len()
-    );
+    println!("arrows: {} between crates, {} forbidden", arrows.len(), offending.len());
     Ok(offending.is_empty() && unknown.is_empty())
 }
 
 fn metadata(root: &Path) -> Result<Value> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let args = ["metadata", "--format-version=1", "--no-deps", "--offline"];
-    let output = Command::new(cargo)
-        .args(args)
-        .current_dir(root)
-        .output()
-        .context("run cargo metadata")?;
-    ensure!(
-        output.status.success(),
-        "cargo metadata: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let output = Command::new(cargo).args(args).current_dir(root).output().context("run cargo metadata")?;
+    ensure!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
 /// Arrows between crates under `crates/`, except from `xtask`, and crates the table lacks.
 /// Packages elsewhere (`e2e/`) may use anything.
 fn read(metadata: &Value, root: &Path) -> Result<(BTreeSet<Arrow>, BTreeSet<String>)> {
-    let packages = metadata
-        .get("packages")
-        .and_then(Value::as_array)
-        .context("no packages")?;
-    let text = |value: &Value, key: &str| {
-        value
-            .get(key)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned()
-    };
-    let members: BTreeSet<String> = packages
-        .iter()
-        .map(|package| text(package, "name"))
-        .collect();
+    let packages = metadata.get("packages").and_then(Value::as_array).context("no packages")?;
+    let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let members: BTreeSet<String> = packages.iter().map(|package| text(package, "name")).collect();
     let (mut arrows, mut unknown) = (BTreeSet::new(), BTreeSet::new());
     for package in packages {
         let from = text(package, "name");
@@ -114,11 +78,7 @@ fn read(metadata: &Value, root: &Path) -> Result<(BTreeSet<Arrow>, BTreeSet<Stri
         for dependency in dependencies.into_iter().flatten() {
             let (to, dev) = (text(dependency, "name"), text(dependency, "kind") == "dev");
             if members.contains(&to) {
-                arrows.insert(Arrow {
-                    from: from.clone(),
-                    to,
-                    dev,
-                });
+                arrows.insert(Arrow { from: from.clone(), to, dev });
             }
         }
     }
@@ -127,9 +87,7 @@ fn read(metadata: &Value, root: &Path) -> Result<(BTreeSet<Arrow>, BTreeSet<Stri
 
 fn allowed(arrow: &Arrow) -> bool {
     let free = arrow.dev && arrow.to == "test-kit";
-    free || ALLOWED
-        .iter()
-        .any(|(from, to)| *from == arrow.from && to.contains(&arrow.to.as_str()))
+    free || ALLOWED.iter().any(|(from, to)| *from == arrow.from && to.contains(&arrow.to.as_str()))
 }
 
 #[cfg(test)]
@@ -139,11 +97,7 @@ mod tests {
     use super::*;
 
     fn arrow(from: &str, to: &str, dev: bool) -> Arrow {
-        Arrow {
-            from: from.to_owned(),
-            to: to.to_owned(),
-            dev,
-        }
+        Arrow { from: from.to_owned(), to: to.to_owned(), dev }
     }
 
     #[test]
@@ -171,10 +125,7 @@ mod tests {
             ] },
         ] });
         let (arrows, unknown) = read(&metadata, Path::new("/w")).unwrap();
-        let expected = [
-            arrow("dp", "api-types", false),
-            arrow("dp", "test-kit", true),
-        ];
+        let expected = [arrow("dp", "api-types", false), arrow("dp", "test-kit", true)];
         assert_eq!(arrows, BTreeSet::from(expected));
         assert_eq!(unknown, BTreeSet::from(["novelty".to_owned()]));
     }

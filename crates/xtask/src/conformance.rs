@@ -34,10 +34,7 @@ pub fn run() -> Result<bool> {
         fine &= report_round_trips(&dir)?;
     }
     if shared.is_none() {
-        println!(
-            "SKIPPED(shared missing): {} cases",
-            KINDS - tables.len() + 2
-        );
+        println!("SKIPPED(shared missing): {} cases", KINDS - tables.len() + 2);
     }
     Ok(fine)
 }
@@ -48,16 +45,9 @@ pub fn tables(dir: &Path) -> Result<Vec<(String, Table)>> {
     let mut tables = Vec::new();
     for entry in fs::read_dir(dir).with_context(|| format!("list {}", dir.display()))? {
         let path = entry?.path();
-        let file = path
-            .file_name()
-            .and_then(|name| name.to_str())
-            .unwrap_or_default();
-        if let Some(kind) = file
-            .strip_prefix(&head)
-            .and_then(|rest| rest.strip_suffix(".tsv"))
-        {
-            let table =
-                Table::parse(&fs::read_to_string(&path)?).with_context(|| file.to_owned())?;
+        let file = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if let Some(kind) = file.strip_prefix(&head).and_then(|rest| rest.strip_suffix(".tsv")) {
+            let table = Table::parse(&fs::read_to_string(&path)?).with_context(|| file.to_owned())?;
             tables.push((kind.to_owned(), table));
         }
     }
@@ -70,29 +60,14 @@ pub fn unexplained(tables: &[(String, Table)]) -> Result<(Vec<Mismatch>, Vec<usi
     let crds = api_types::dp::crds();
     let mut found = Vec::new();
     for (kind, wire) in tables {
-        let crd = crds
-            .iter()
-            .find(|crd| crd.spec.names.kind == *kind)
-            .with_context(|| format!("no CRD {kind}"))?;
+        let crd = crds.iter().find(|crd| crd.spec.names.kind == *kind).with_context(|| format!("no CRD {kind}"))?;
         found.extend(compare(kind, wire, &Table::of(crd)?));
     }
-    let allowed = |mismatch: &Mismatch| {
-        EXCEPTIONS
-            .iter()
-            .any(|exception| exception.allows(mismatch))
-    };
+    let allowed = |mismatch: &Mismatch| EXCEPTIONS.iter().any(|exception| exception.allows(mismatch));
     let idle = EXCEPTIONS.iter().enumerate();
-    let idle =
-        idle.filter(|(_, exception)| !found.iter().any(|mismatch| exception.allows(mismatch)));
+    let idle = idle.filter(|(_, exception)| !found.iter().any(|mismatch| exception.allows(mismatch)));
     let idle = idle.map(|(index, _)| index).collect();
-    Ok((
-        found
-            .iter()
-            .filter(|mismatch| !allowed(mismatch))
-            .cloned()
-            .collect(),
-        idle,
-    ))
+    Ok((found.iter().filter(|mismatch| !allowed(mismatch)).cloned().collect(), idle))
 }
 
 fn report_schemas(tables: &[(String, Table)], complete: bool) -> Result<bool> {
@@ -108,10 +83,7 @@ fn report_schemas(tables: &[(String, Table)], complete: bool) -> Result<bool> {
     }
     let paths: usize = tables.iter().map(|(_, table)| table.rows.len()).sum();
     let (kinds, exceptions) = (tables.len(), EXCEPTIONS.len());
-    println!(
-        "schemas: {paths} paths of {kinds} kinds, {exceptions} exceptions, {} mismatches",
-        unexplained.len()
-    );
+    println!("schemas: {paths} paths of {kinds} kinds, {exceptions} exceptions, {} mismatches", unexplained.len());
     Ok(unexplained.is_empty() && idle.is_empty())
 }
 
@@ -119,13 +91,9 @@ fn report_round_trips(dir: &Path) -> Result<bool> {
     let manifests = manifests::below(dir)?;
     let mut fine = true;
     for manifest in &manifests {
-        let found =
-            roundtrip::differences(manifest).unwrap_or_else(|error| vec![error.to_string()]);
+        let found = roundtrip::differences(manifest).unwrap_or_else(|error| vec![error.to_string()]);
         for difference in &found {
-            println!(
-                "ROUND TRIP {} {}: {difference}",
-                manifest.place, manifest.kind
-            );
+            println!("ROUND TRIP {} {}: {difference}", manifest.place, manifest.kind);
         }
         fine &= found.is_empty();
     }

@@ -28,10 +28,7 @@ pub fn rendered() -> Result<BTreeMap<String, String>> {
 
 fn render(mut crd: CustomResourceDefinition) -> Result<(String, String)> {
     let keep = ("helm.sh/resource-policy".to_owned(), "keep".to_owned());
-    crd.metadata
-        .annotations
-        .get_or_insert_default()
-        .extend([keep]);
+    crd.metadata.annotations.get_or_insert_default().extend([keep]);
     let file = format!("{}.yaml", crd.spec.names.plural);
     // Through JSON: its maps are ordered by name, so the text is stable.
     let yaml = serde_saphyr::to_string(&serde_json::to_value(&crd)?)?;
@@ -103,14 +100,8 @@ mod tests {
         for (file, text) in rendered {
             assert!(text.len() <= LIMIT, "{file}: {} bytes", text.len());
             let value: Value = serde_saphyr::from_str(&text).unwrap();
-            assert_eq!(
-                value["metadata"]["annotations"]["helm.sh/resource-policy"],
-                "keep"
-            );
-            assert_eq!(
-                value["metadata"]["labels"]["app.kubernetes.io/name"],
-                "kubeblocks"
-            );
+            assert_eq!(value["metadata"]["annotations"]["helm.sh/resource-policy"], "keep");
+            assert_eq!(value["metadata"]["labels"]["app.kubernetes.io/name"], "kubeblocks");
         }
     }
 
@@ -118,9 +109,7 @@ mod tests {
     #[test]
     fn schemas_have_no_null_no_choice_no_title() {
         for (file, text) in rendered().unwrap() {
-            for word in [
-                "nullable", "anyOf", "oneOf", "allOf", "title:", "- null", "$ref",
-            ] {
+            for word in ["nullable", "anyOf", "oneOf", "allOf", "title:", "- null", "$ref"] {
                 assert!(!text.contains(word), "{word} in {file}");
             }
         }

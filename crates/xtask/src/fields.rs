@@ -11,9 +11,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use serde_json::Value;
 
 /// Columns of a table after the path, in order.
-pub const COLUMNS: [&str; 8] = [
-    "type", "required", "enum", "default", "pattern", "limits", "flags", "rules",
-];
+pub const COLUMNS: [&str; 8] = ["type", "required", "enum", "default", "pattern", "limits", "flags", "rules"];
 
 /// One row: column to text; an absent column is empty.
 pub type Row = BTreeMap<&'static str, String>;
@@ -31,26 +29,13 @@ impl Table {
     /// Reads a TSV.
     pub fn parse(text: &str) -> Result<Self> {
         let mut lines = text.lines();
-        let head = lines
-            .next()
-            .and_then(|line| line.strip_prefix("# "))
-            .context("no head line")?;
-        let mut table = Self {
-            facts: facts(head),
-            rows: BTreeMap::new(),
-        };
+        let head = lines.next().and_then(|line| line.strip_prefix("# ")).context("no head line")?;
+        let mut table = Self { facts: facts(head), rows: BTreeMap::new() };
         for line in lines.skip(1).filter(|line| !line.trim().is_empty()) {
             let mut cells = line.split('\t');
             let path = cells.next().unwrap_or_default().to_owned();
-            let row = COLUMNS
-                .into_iter()
-                .zip(cells)
-                .filter(|(_, cell)| !cell.is_empty());
-            table.rows.insert(
-                path,
-                row.map(|(column, cell)| (column, cell.to_owned()))
-                    .collect(),
-            );
+            let row = COLUMNS.into_iter().zip(cells).filter(|(_, cell)| !cell.is_empty());
+            table.rows.insert(path, row.map(|(column, cell)| (column, cell.to_owned())).collect());
         }
         Ok(table)
     }
@@ -58,32 +43,19 @@ impl Table {
     /// Reads a CRD.
     pub fn of(crd: &CustomResourceDefinition) -> Result<Self> {
         let crd = serde_json::to_value(crd)?;
-        let text = |pointer: &str| {
-            crd.pointer(pointer)
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned()
-        };
+        let text = |pointer: &str| crd.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
         let version = crd.pointer("/spec/versions/0").context("no version")?;
         let words = |value: Option<&Value>| {
             let items = value.and_then(Value::as_array).into_iter().flatten();
-            items
-                .filter_map(Value::as_str)
-                .collect::<Vec<_>>()
-                .join(",")
+            items.filter_map(Value::as_str).collect::<Vec<_>>().join(",")
         };
-        let columns = version
-            .get("additionalPrinterColumns")
-            .and_then(Value::as_array);
+        let columns = version.get("additionalPrinterColumns").and_then(Value::as_array);
         let columns = columns.into_iter().flatten().map(|column| {
             let get = |key: &str| column.get(key).and_then(Value::as_str).unwrap_or_default();
             format!("{}={}", get("name"), get("jsonPath"))
         });
         let subresources = version.get("subresources").and_then(Value::as_object);
-        let subresources: Vec<_> = subresources
-            .into_iter()
-            .flat_map(|map| map.keys().cloned())
-            .collect();
+        let subresources: Vec<_> = subresources.into_iter().flat_map(|map| map.keys().cloned()).collect();
         let facts = [
             ("scope", text("/spec/scope")),
             ("plural", text("/spec/names/plural")),
@@ -94,9 +66,7 @@ impl Table {
         ];
         let facts = facts.map(|(key, value)| (key.to_owned(), value)).into();
         let mut rows = BTreeMap::new();
-        let schema = version
-            .pointer("/schema/openAPIV3Schema")
-            .context("no schema")?;
+        let schema = version.pointer("/schema/openAPIV3Schema").context("no schema")?;
         children("", schema, &mut rows);
         Ok(Self { facts, rows })
     }
@@ -106,28 +76,20 @@ fn facts(head: &str) -> BTreeMap<String, String> {
     let (plain, columns) = head.split_once(" columns=").unwrap_or((head, ""));
     let plain = plain.split(' ').filter_map(|fact| fact.split_once('='));
     let all = plain.chain([("columns", columns)]);
-    all.map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .collect()
+    all.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
 }
 
 fn children(path: &str, schema: &Value, rows: &mut BTreeMap<String, Row>) {
     let required: BTreeSet<&str> = strings(schema.get("required")).collect();
     let properties = schema.get("properties").and_then(Value::as_object);
     for (name, child) in properties.into_iter().flatten() {
-        let child_path = if path.is_empty() {
-            name.clone()
-        } else {
-            format!("{path}.{name}")
-        };
+        let child_path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
         visit(child_path, child, required.contains(name.as_str()), rows);
     }
     if let Some(items) = schema.get("items") {
         visit(format!("{path}[]"), items, false, rows);
     }
-    if let Some(values) = schema
-        .get("additionalProperties")
-        .filter(|values| values.is_object())
-    {
+    if let Some(values) = schema.get("additionalProperties").filter(|values| values.is_object()) {
         visit(format!("{path}{{}}"), values, false, rows);
     }
 }
@@ -138,92 +100,39 @@ fn visit(path: String, schema: &Value, required: bool, rows: &mut BTreeMap<Strin
 }
 
 fn row(schema: &Value, required: bool) -> Row {
-    let text = |key: &str| {
-        schema
-            .get(key)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned()
-    };
+    let text = |key: &str| schema.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let is = |key: &str| schema.get(key).and_then(Value::as_bool).unwrap_or_default();
-    let kind = if is("x-kubernetes-int-or-string") {
-        "int-or-string".to_owned()
-    } else {
-        text("type")
-    };
-    let limits = [
-        "minItems",
-        "maxItems",
-        "minLength",
-        "maxLength",
-        "minimum",
-        "maximum",
-    ];
-    let limits = limits
-        .into_iter()
-        .filter_map(|key| Some(format!("{key}={}", schema.get(key)?.as_f64()?)));
-    let format = schema
-        .get("format")
-        .and_then(Value::as_str)
-        .map(|format| format!("format={format}"));
-    let open =
-        is("x-kubernetes-preserve-unknown-fields").then(|| "preserve-unknown-fields".to_owned());
+    let kind = if is("x-kubernetes-int-or-string") { "int-or-string".to_owned() } else { text("type") };
+    let limits = ["minItems", "maxItems", "minLength", "maxLength", "minimum", "maximum"];
+    let limits = limits.into_iter().filter_map(|key| Some(format!("{key}={}", schema.get(key)?.as_f64()?)));
+    let format = schema.get("format").and_then(Value::as_str).map(|format| format!("format={format}"));
+    let open = is("x-kubernetes-preserve-unknown-fields").then(|| "preserve-unknown-fields".to_owned());
     let keys: Vec<_> = strings(schema.get("x-kubernetes-list-map-keys")).collect();
     let keys = (!keys.is_empty()).then(|| format!("list-map:{}", keys.join(",")));
-    let rules = schema
-        .get("x-kubernetes-validations")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten();
+    let rules = schema.get("x-kubernetes-validations").and_then(Value::as_array).into_iter().flatten();
     let rules = rules.filter_map(|rule| rule.get("rule").and_then(Value::as_str));
     let cells = [
         ("type", kind),
-        (
-            "required",
-            if required {
-                "required".to_owned()
-            } else {
-                String::new()
-            },
-        ),
+        ("required", if required { "required".to_owned() } else { String::new() }),
         ("enum", words(schema.get("enum"))),
-        (
-            "default",
-            schema
-                .get("default")
-                .map(Value::to_string)
-                .unwrap_or_default(),
-        ),
+        ("default", schema.get("default").map(Value::to_string).unwrap_or_default()),
         ("pattern", text("pattern")),
         ("limits", limits.chain(format).collect::<Vec<_>>().join(",")),
-        (
-            "flags",
-            open.into_iter().chain(keys).collect::<Vec<_>>().join(","),
-        ),
+        ("flags", open.into_iter().chain(keys).collect::<Vec<_>>().join(",")),
         ("rules", rules.collect::<Vec<_>>().join("; ")),
     ];
-    cells
-        .into_iter()
-        .filter(|(_, cell)| !cell.is_empty())
-        .collect()
+    cells.into_iter().filter(|(_, cell)| !cell.is_empty()).collect()
 }
 
 /// Every word of an enum, one that is no text included: null would be a mistake to see.
 fn words(value: Option<&Value>) -> String {
     let words = value.and_then(Value::as_array).into_iter().flatten();
-    let words = words.map(|word| {
-        word.as_str()
-            .map_or_else(|| word.to_string(), str::to_owned)
-    });
+    let words = words.map(|word| word.as_str().map_or_else(|| word.to_string(), str::to_owned));
     words.collect::<Vec<_>>().join("|")
 }
 
 fn strings(value: Option<&Value>) -> impl Iterator<Item = &str> {
-    value
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
+    value.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
 }
 
 /// One difference between contract and CRD.
@@ -243,17 +152,8 @@ pub struct Mismatch {
 
 impl std::fmt::Display for Mismatch {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self {
-            kind,
-            path,
-            column,
-            wire,
-            ours,
-        } = self;
-        write!(
-            f,
-            "{kind} {path} {column}: contract {wire:?}, ours {ours:?}"
-        )
+        let Self { kind, path, column, wire, ours } = self;
+        write!(f, "{kind} {path} {column}: contract {wire:?}, ours {ours:?}")
     }
 }
 
@@ -289,10 +189,7 @@ pub fn compare(kind: &str, wire: &Table, ours: &Table) -> Vec<Mismatch> {
             }
         }
     }
-    let additions = ours
-        .rows
-        .keys()
-        .filter(|path| !wire.rows.contains_key(*path));
+    let additions = ours.rows.keys().filter(|path| !wire.rows.contains_key(*path));
     // An open object below which the contract's table does not look is no addition.
     let additions = additions.filter(|path| !below_core_type(path, wire));
     found.extend(additions.map(|path| mismatch(path, "addition", "absent", "present")));
@@ -304,9 +201,7 @@ fn cell<'a>(row: &'a Row, column: &str) -> &'a str {
 }
 
 fn below_core_type(path: &str, wire: &Table) -> bool {
-    wire.rows
-        .iter()
-        .any(|(parent, row)| cell(row, "flags") == "core-type" && path.starts_with(parent.as_str()))
+    wire.rows.iter().any(|(parent, row)| cell(row, "flags") == "core-type" && path.starts_with(parent.as_str()))
 }
 
 #[cfg(test)]
@@ -332,17 +227,11 @@ mod tests {
         let wire = Table::parse(TSV).unwrap();
         let mut ours = wire.clone();
         assert!(compare("Thing", &wire, &ours).is_empty());
-        ours.rows
-            .get_mut("spec.n")
-            .unwrap()
-            .insert("default", "3".to_owned());
+        ours.rows.get_mut("spec.n").unwrap().insert("default", "3".to_owned());
         ours.rows.remove("spec");
         ours.rows.insert("status".to_owned(), Row::new());
         ours.facts.insert("scope".to_owned(), "Cluster".to_owned());
-        let columns: Vec<_> = compare("Thing", &wire, &ours)
-            .into_iter()
-            .map(|m| m.column)
-            .collect();
+        let columns: Vec<_> = compare("Thing", &wire, &ours).into_iter().map(|m| m.column).collect();
         assert_eq!(columns, ["fact", "missing", "default", "addition"]);
     }
 }

@@ -46,18 +46,12 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Crds { check: true } => crds::check()?,
         Command::Conformance { server, kubeconfig } => {
             let local = conformance::run()?;
-            let target = server
-                .map(server::Target::Url)
-                .or(kubeconfig.map(server::Target::Kubeconfig));
+            let target = server.map(server::Target::Url).or(kubeconfig.map(server::Target::Kubeconfig));
             local & target.map_or(Ok(true), |target| server::run(&target))?
         }
         Command::Arrows => arrows::run()?,
         Command::Rbac { check: false } => rbac::write()?,
         Command::Rbac { check: true } => rbac::check()?,
     };
-    Ok(if fine {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

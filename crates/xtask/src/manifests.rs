@@ -28,11 +28,7 @@ pub fn below(dir: &Path) -> Result<Vec<Manifest>> {
     let mut manifests = Vec::new();
     for file in files {
         let text = fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
-        let name = file
-            .strip_prefix(dir)
-            .unwrap_or(&file)
-            .display()
-            .to_string();
+        let name = file.strip_prefix(dir).unwrap_or(&file).display().to_string();
         manifests.extend(parse(&name, &text)?);
     }
     Ok(manifests)
@@ -45,24 +41,16 @@ pub fn parse(name: &str, text: &str) -> Result<Vec<Manifest>> {
     }
     // Only the core schema's `true` and `false` are booleans; recorded objects hold unquoted `y`.
     let options = serde_saphyr::options! { strict_booleans: true };
-    let documents: Vec<Value> = serde_saphyr::from_multiple_with_options(text, options)
-        .map_err(|error| anyhow::anyhow!("{name}: {error}"))?;
-    let ours = documents
-        .into_iter()
-        .enumerate()
-        .filter_map(|(index, object)| {
-            let is =
-                |key: &str, value: &str| object.get(key).and_then(Value::as_str) == Some(value);
-            is("apiVersion", api_types::dp::API_VERSION).then(|| Manifest {
-                place: format!("{name}#{}", index + 1),
-                kind: object
-                    .get("kind")
-                    .and_then(Value::as_str)
-                    .unwrap_or_default()
-                    .to_owned(),
-                object,
-            })
-        });
+    let documents: Vec<Value> =
+        serde_saphyr::from_multiple_with_options(text, options).map_err(|error| anyhow::anyhow!("{name}: {error}"))?;
+    let ours = documents.into_iter().enumerate().filter_map(|(index, object)| {
+        let is = |key: &str, value: &str| object.get(key).and_then(Value::as_str) == Some(value);
+        is("apiVersion", api_types::dp::API_VERSION).then(|| Manifest {
+            place: format!("{name}#{}", index + 1),
+            kind: object.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned(),
+            object,
+        })
+    });
     Ok(ours.collect())
 }
 
@@ -71,10 +59,7 @@ fn collect(dir: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
         let path = entry?.path();
         if path.is_dir() {
             collect(&path, files)?;
-        } else if path
-            .extension()
-            .is_some_and(|end| end == "yaml" || end == "yml")
-        {
+        } else if path.extension().is_some_and(|end| end == "yaml" || end == "yml") {
             files.push(path);
         }
     }

@@ -36,11 +36,7 @@ fn rules(reach: Reach) -> Vec<PolicyRule> {
             .collect(),
         verbs: rule.verbs.to_vec(),
     };
-    TABLE
-        .iter()
-        .filter(|r| r.reach == reach)
-        .map(of_table)
-        .collect()
+    TABLE.iter().filter(|r| r.reach == reach).map(of_table).collect()
 }
 
 fn folder() -> PathBuf {
@@ -67,8 +63,7 @@ pub fn check() -> anyhow::Result<bool> {
     let mut fine = true;
     for (reach, name) in FILES {
         let path = folder().join(name);
-        let found =
-            std::fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+        let found = std::fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
         if found != text(reach)? {
             println!("{name} differs from dp::access::TABLE; run `cargo xtask rbac`");
             fine = false;

@@ -12,12 +12,7 @@ use crate::manifests::Manifest;
 pub fn differences(manifest: &Manifest) -> Result<Vec<String>> {
     let encoded = encode(&manifest.kind, &manifest.object)?;
     let mut found = Vec::new();
-    compare(
-        "",
-        &normal(manifest.object.clone()),
-        &normal(encoded),
-        &mut found,
-    );
+    compare("", &normal(manifest.object.clone()), &normal(encoded), &mut found);
     Ok(found)
 }
 
@@ -91,16 +86,8 @@ mod tests {
     #[test]
     fn lost_added_and_changed_are_told_apart() {
         let mut found = Vec::new();
-        compare(
-            "",
-            &json!({"a": 1, "b": [1, 2], "c": "x"}),
-            &json!({"b": [1, 3], "c": "x", "d": 4}),
-            &mut found,
-        );
-        assert_eq!(
-            found,
-            [".a lost: 1", ".b[1] changed: 2 to 3", ".d added: 4"]
-        );
+        compare("", &json!({"a": 1, "b": [1, 2], "c": "x"}), &json!({"b": [1, 3], "c": "x", "d": 4}), &mut found);
+        assert_eq!(found, [".a lost: 1", ".b[1] changed: 2 to 3", ".d added: 4"]);
     }
 
     #[test]

@@ -30,9 +30,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 pub fn run(target: &Target) -> Result<bool> {
     // Fails only when a provider is installed already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(judge(target))
 }
 
@@ -40,9 +38,7 @@ async fn judge(target: &Target) -> Result<bool> {
     let client = Client::try_from(config(target).await?)?;
     for crd in api_types::dp::crds() {
         let name = crd.metadata.name.clone().unwrap_or_default();
-        establish(&client, &name, &crd)
-            .await
-            .with_context(|| name.clone())?;
+        establish(&client, &name, &crd).await.with_context(|| name.clone())?;
         println!("established {name}");
     }
     let dir = match test_kit::shared_dir() {
@@ -53,12 +49,7 @@ async fn judge(target: &Target) -> Result<bool> {
     let mut refused = 0;
     for manifest in &manifests {
         if let Err(error) = create(&client, manifest).await {
-            println!(
-                "REFUSED {} {}: {}",
-                manifest.place,
-                manifest.kind,
-                error.root_cause()
-            );
+            println!("REFUSED {} {}: {}", manifest.place, manifest.kind, error.root_cause());
             refused += 1;
         }
     }
@@ -83,23 +74,14 @@ async fn config(target: &Target) -> Result<Config> {
 async fn establish(client: &Client, name: &str, crd: &CustomResourceDefinition) -> Result<()> {
     let api: Api<CustomResourceDefinition> = Api::all(client.clone());
     let params = PatchParams::apply("xtask").force().validation_strict();
-    api.patch(name, &params, &Patch::Apply(crd))
-        .await
-        .context("apply")?;
+    api.patch(name, &params, &Patch::Apply(crd)).await.context("apply")?;
     let looks = ESTABLISH_WITHIN.as_millis() / LOOK_EVERY.as_millis();
     for _ in 0..looks {
         let seen = api.get(name).await?;
-        let conditions = seen
-            .status
-            .and_then(|status| status.conditions)
-            .unwrap_or_default();
+        let conditions = seen.status.and_then(|status| status.conditions).unwrap_or_default();
         let is = |kind: &str| conditions.iter().find(|condition| condition.type_ == kind);
-        if let Some(bad) = is("NonStructuralSchema").filter(|condition| condition.status == "True")
-        {
-            bail!(
-                "not structural: {}",
-                bad.message.as_deref().unwrap_or_default()
-            );
+        if let Some(bad) = is("NonStructuralSchema").filter(|condition| condition.status == "True") {
+            bail!("not structural: {}", bad.message.as_deref().unwrap_or_default());
         }
         if is("Established").is_some_and(|condition| condition.status == "True") {
             return Ok(());
@@ -111,39 +93,21 @@ async fn establish(client: &Client, name: &str, crd: &CustomResourceDefinition) 
 
 async fn create(client: &Client, manifest: &Manifest) -> Result<()> {
     let crds = api_types::dp::crds();
-    let crd = crds
-        .iter()
-        .find(|crd| crd.spec.names.kind == manifest.kind)
-        .context("unknown kind")?;
+    let crd = crds.iter().find(|crd| crd.spec.names.kind == manifest.kind).context("unknown kind")?;
     let plural = &crd.spec.names.plural;
-    let scope = if crd.spec.scope == "Namespaced" {
-        "/namespaces/default"
-    } else {
-        ""
-    };
+    let scope = if crd.spec.scope == "Namespaced" { "/namespaces/default" } else { "" };
     let mut object = manifest.object.clone();
     if let Some(meta) = object.get_mut("metadata").and_then(Value::as_object_mut) {
         // The schema is judged, not placeholders such as `<name>` or namespaces of examples.
         meta.insert("name".to_owned(), "manifest".into());
         meta.remove("namespace");
-        for server_owned in [
-            "uid",
-            "resourceVersion",
-            "creationTimestamp",
-            "generation",
-            "managedFields",
-        ] {
+        for server_owned in ["uid", "resourceVersion", "creationTimestamp", "generation", "managedFields"] {
             meta.remove(server_owned);
         }
     }
-    let path = format!(
-        "/apis/{}{scope}/{plural}?dryRun=All&fieldValidation=Strict",
-        api_types::dp::API_VERSION
-    );
+    let path = format!("/apis/{}{scope}/{plural}?dryRun=All&fieldValidation=Strict", api_types::dp::API_VERSION);
     let body = serde_json::to_vec(&object)?;
-    let request = http::Request::post(path)
-        .header(http::header::CONTENT_TYPE, "application/json")
-        .body(body)?;
+    let request = http::Request::post(path).header(http::header::CONTENT_TYPE, "application/json").body(body)?;
     client.request::<Value>(request).await?;
     Ok(())
 }

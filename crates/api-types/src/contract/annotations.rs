@@ -127,13 +127,8 @@ keys! {
 }
 
 /// Keys inside [`RESTORE_PARAMETERS`] that are settings, not parameters of the actions.
-pub const RESERVED_PARAMETERS: &[&str] = &[
-    SOURCE_TARGET_NAME,
-    SOURCE_TARGET_POD_NAME,
-    VOLUME_RESTORE_POLICY,
-    RESTORE_ENV,
-    DEFER_POST_READY,
-];
+pub const RESERVED_PARAMETERS: &[&str] =
+    &[SOURCE_TARGET_NAME, SOURCE_TARGET_POD_NAME, VOLUME_RESTORE_POLICY, RESTORE_ENV, DEFER_POST_READY];
 
 /// [`POPULATED_MODE`] of a volume that carries restored data.
 pub const POPULATED_MODE_DATA: &str = "data";

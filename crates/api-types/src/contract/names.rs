@@ -72,8 +72,7 @@ pub fn populate(claim_uid: &str) -> String {
 
 /// UID of the claim that a prime claim or execution Restore of this name is for.
 pub fn populate_target_uid(name: &str) -> Option<&str> {
-    name.strip_prefix(POPULATE_PREFIX)
-        .filter(|uid| !uid.is_empty())
+    name.strip_prefix(POPULATE_PREFIX).filter(|uid| !uid.is_empty())
 }
 
 /// Name of the postReady Restore of a Component.

@@ -296,10 +296,7 @@ restore_reasons! {
 impl RestoreReason {
     /// The reason of this text, if it is one.
     pub fn from_text(text: &str) -> Option<Self> {
-        Self::ALL
-            .iter()
-            .copied()
-            .find(|reason| reason.as_str() == text)
+        Self::ALL.iter().copied().find(|reason| reason.as_str() == text)
     }
 }
 
@@ -323,10 +320,7 @@ mod tests {
 
     #[test]
     fn done_reasons_are_the_two_of_the_wire() {
-        let done: Vec<_> = RestoreReason::ALL
-            .iter()
-            .filter(|reason| reason.class() == Class::Done)
-            .collect();
+        let done: Vec<_> = RestoreReason::ALL.iter().filter(|reason| reason.class() == Class::Done).collect();
         assert_eq!(done, [&RestoreReason::Succeed, &RestoreReason::Provisioned]);
         assert_eq!(RestoreReason::Succeed.as_str(), populating::SUCCEED);
     }

@@ -6,9 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::shared::{
-    ActionErrorMode, ActionSpec, BackupType, BaseJobActionSpec, JobActionSpec, Phase,
-};
+use super::shared::{ActionErrorMode, ActionSpec, BackupType, BaseJobActionSpec, JobActionSpec, Phase};
 use crate::lenient::{null_default, with_quantities};
 use crate::schema;
 
@@ -39,19 +37,11 @@ pub struct ActionSetSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parameters_schema: Option<ActionSetParametersSchema>,
     /// Environment of every action.
-    #[serde(
-        default,
-        deserialize_with = "with_quantities",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, deserialize_with = "with_quantities", skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::core::env_open")]
     pub env: Vec<EnvVar>,
     /// Environment of the backup actions from config maps and secrets.
-    #[serde(
-        default,
-        deserialize_with = "null_default",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::core::env_from_open")]
     pub env_from: Vec<EnvFromSource>,
     /// How to back up.
@@ -69,11 +59,7 @@ lenient_spec!(ActionSetSpec);
 #[serde(rename_all = "camelCase")]
 pub struct ActionSetParametersSchema {
     /// An `OpenAPI` v3 schema, kept as it was written.
-    #[serde(
-        default,
-        rename = "openAPIV3Schema",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, rename = "openAPIV3Schema", skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::core::any_object")]
     pub open_api_v3_schema: Option<Value>,
 }
@@ -86,28 +72,16 @@ pub struct BackupActionSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup_data: Option<BackupDataActionSpec>,
     /// Run before, in order.
-    #[serde(
-        default,
-        deserialize_with = "null_default",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
     pub pre_backup: Vec<ActionSpec>,
     /// Run after, in order.
-    #[serde(
-        default,
-        deserialize_with = "null_default",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
     pub post_backup: Vec<ActionSpec>,
     /// Run before the data of a deleted backup is removed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pre_delete: Option<BaseJobActionSpec>,
     /// Parameters a backup may set.
-    #[serde(
-        default,
-        deserialize_with = "null_default",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
     pub with_parameters: Vec<String>,
 }
 
@@ -181,22 +155,14 @@ pub struct RestoreActionSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prepare_data: Option<JobActionSpec>,
     /// Run against the started database, in order.
-    #[serde(
-        default,
-        deserialize_with = "null_default",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
     pub post_ready: Vec<ActionSpec>,
     /// Whether a point-in-time restore starts from a base backup.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("default" = true))]
     pub base_backup_required: Option<bool>,
     /// Parameters a restore may set.
-    #[serde(
-        default,
-        deserialize_with = "null_default",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
     pub with_parameters: Vec<String>,
 }
 

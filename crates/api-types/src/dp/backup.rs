@@ -109,11 +109,7 @@ pub struct BackupSpec {
     #[schemars(extend("x-kubernetes-validations" = schema::immutable("spec.parentBackupName")))]
     pub parent_backup_name: Option<String>,
     /// Parameters of the actions.
-    #[serde(
-        default,
-        deserialize_with = "null_default",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         schema_with = "schema::core::parameters",
         extend("x-kubernetes-validations" = schema::immutable("spec.parameters")),
@@ -173,11 +169,7 @@ pub struct BackupStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<BackupStatusTarget>,
     /// Several targets.
-    #[serde(
-        default,
-        deserialize_with = "null_default",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
     pub targets: Vec<BackupStatusTarget>,
     /// The method as it was when the backup started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -186,18 +178,10 @@ pub struct BackupStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encryption_config: Option<EncryptionConfig>,
     /// Its actions, merged by name.
-    #[serde(
-        default,
-        deserialize_with = "null_default",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
     pub actions: Vec<ActionStatus>,
     /// Snapshots of older releases; those of today are under `actions`.
-    #[serde(
-        default,
-        deserialize_with = "null_default",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
     pub volume_snapshots: Vec<VolumeSnapshotStatus>,
     /// Backup this one builds on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -206,18 +190,10 @@ pub struct BackupStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base_backup_name: Option<String>,
     /// Facts the script left for the restore.
-    #[serde(
-        default,
-        deserialize_with = "null_default",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
     pub extras: Vec<BTreeMap<String, String>>,
     /// What it waits for, and what went wrong.
-    #[serde(
-        default,
-        deserialize_with = "null_default",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::core::conditions")]
     pub conditions: Vec<Condition>,
 }
@@ -225,9 +201,7 @@ pub struct BackupStatus {
 impl BackupStatus {
     /// Every recorded target: the one, or the list.
     pub fn targets(&self) -> &[BackupStatusTarget] {
-        self.target
-            .as_ref()
-            .map_or(&self.targets, std::slice::from_ref)
+        self.target.as_ref().map_or(&self.targets, std::slice::from_ref)
     }
 }
 
@@ -235,9 +209,7 @@ impl Backup {
     /// The phase; absence and empty text are `New`.
     pub fn phase(&self) -> BackupPhase {
         let phase = self.status.as_ref().and_then(|status| status.phase.clone());
-        phase
-            .filter(|phase| !phase.as_str().is_empty())
-            .unwrap_or(BackupPhase::New)
+        phase.filter(|phase| !phase.as_str().is_empty()).unwrap_or(BackupPhase::New)
     }
 }
 
@@ -280,11 +252,7 @@ pub struct ActionStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_range: Option<BackupTimeRange>,
     /// Snapshots it took.
-    #[serde(
-        default,
-        deserialize_with = "null_default",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
     pub volume_snapshots: Vec<VolumeSnapshotStatus>,
 }
 

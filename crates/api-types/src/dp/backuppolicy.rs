@@ -52,11 +52,7 @@ pub struct BackupPolicySpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<BackupTarget>,
     /// Several targets, each with a name.
-    #[serde(
-        default,
-        deserialize_with = "null_default",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
     pub targets: Vec<BackupTarget>,
     /// The methods.
     #[serde(default, deserialize_with = "null_default")]
@@ -89,9 +85,7 @@ impl BackupPolicySpec {
 
     /// The method of this name.
     pub fn method(&self, name: &str) -> Option<&BackupMethod> {
-        self.backup_methods
-            .iter()
-            .find(|method| method.name == name)
+        self.backup_methods.iter().find(|method| method.name == name)
     }
 
     /// The targets in force for a method: its own target, its own targets, the policy's target,
@@ -100,10 +94,7 @@ impl BackupPolicySpec {
         match method.target.as_ref() {
             Some(target) => std::slice::from_ref(target),
             None if !method.targets.is_empty() => &method.targets,
-            None => self
-                .target
-                .as_ref()
-                .map_or(&self.targets, std::slice::from_ref),
+            None => self.target.as_ref().map_or(&self.targets, std::slice::from_ref),
         }
     }
 }

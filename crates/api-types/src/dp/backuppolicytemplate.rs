@@ -42,11 +42,7 @@ pub struct BackupPolicyTemplateSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<TargetInstance>,
     /// Schedules of the generated object.
-    #[serde(
-        default,
-        deserialize_with = "null_default",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
     pub schedules: Vec<SchedulePolicy>,
     /// Methods of the generated policy.
     #[serde(default, deserialize_with = "null_default")]
@@ -91,10 +87,7 @@ pub struct TargetInstance {
 impl TargetInstance {
     /// One pod or all; absent and empty are `Any`.
     pub fn strategy(&self) -> PodSelectionStrategy {
-        self.strategy
-            .clone()
-            .filter(|strategy| !strategy.as_str().is_empty())
-            .unwrap_or_default()
+        self.strategy.clone().filter(|strategy| !strategy.as_str().is_empty()).unwrap_or_default()
     }
 }
 
@@ -121,11 +114,7 @@ pub struct BackupMethodTemplate {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_volumes: Option<TargetVolumeInfo>,
     /// Environment of the actions.
-    #[serde(
-        default,
-        deserialize_with = "null_default",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
     pub env: Vec<TemplateEnvVar>,
     /// Settings of the pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -168,11 +157,7 @@ pub struct TemplateEnvVar {
 #[serde(rename_all = "camelCase")]
 pub struct TemplateValueFrom {
     /// Values by service version; an exact version wins over a prefix or expression.
-    #[serde(
-        default,
-        deserialize_with = "null_default",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
     pub version_mapping: Vec<VersionMapping>,
 }
 
@@ -204,10 +189,6 @@ pub struct BackupPolicyTemplateStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// Component definitions in the cluster that it is for.
-    #[serde(
-        default,
-        deserialize_with = "null_default",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
     pub matched_comp_defs: Vec<String>,
 }

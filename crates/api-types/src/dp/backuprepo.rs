@@ -67,11 +67,7 @@ pub struct BackupRepoSpec {
     #[schemars(extend("default" = "Mount"))]
     pub access_method: Option<AccessMethod>,
     /// Size of its volume, with Mount access.
-    #[serde(
-        default,
-        deserialize_with = "quantity",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, deserialize_with = "quantity", skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::core::quantity")]
     pub volume_capacity: Option<Quantity>,
     /// What happens to its volume when it is deleted.
@@ -79,11 +75,7 @@ pub struct BackupRepoSpec {
     #[schemars(!default)]
     pub pv_reclaim_policy: DeletionPolicy,
     /// Parameters of the provider.
-    #[serde(
-        default,
-        deserialize_with = "null_default",
-        skip_serializing_if = "BTreeMap::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "BTreeMap::is_empty")]
     pub config: BTreeMap<String, String>,
     /// Secret with further parameters; they win.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -112,33 +104,21 @@ pub struct BackupRepoStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<BackupRepoPhase>,
     /// Each step towards `Ready`.
-    #[serde(
-        default,
-        deserialize_with = "null_default",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::core::conditions")]
     pub conditions: Vec<Condition>,
     /// Generation this status is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// Secret of the CSI driver.
-    #[serde(
-        default,
-        rename = "generatedCSIDriverSecret",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, rename = "generatedCSIDriverSecret", skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::core::secret_reference")]
     pub generated_csi_driver_secret: Option<SecretReference>,
     /// Storage class of its volumes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generated_storage_class_name: Option<String>,
     /// Name of its claim in each namespace that uses it.
-    #[serde(
-        default,
-        rename = "backupPVCName",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, rename = "backupPVCName", skip_serializing_if = "Option::is_none")]
     pub backup_pvc_name: Option<String>,
     /// Name of its mover configuration in each namespace that uses it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -151,9 +131,6 @@ pub struct BackupRepoStatus {
 impl BackupRepo {
     /// Whether it can be used now.
     pub fn is_ready(&self) -> bool {
-        self.status
-            .as_ref()
-            .and_then(|status| status.phase.as_ref())
-            == Some(&BackupRepoPhase::Ready)
+        self.status.as_ref().and_then(|status| status.phase.as_ref()) == Some(&BackupRepoPhase::Ready)
     }
 }

@@ -31,11 +31,7 @@ pub struct BackupMethod {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_volumes: Option<TargetVolumeInfo>,
     /// Environment of the actions; replaces same-named entries.
-    #[serde(
-        default,
-        deserialize_with = "with_quantities",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, deserialize_with = "with_quantities", skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::core::env")]
     pub env: Vec<EnvVar>,
     /// Settings of the pods.
@@ -45,11 +41,7 @@ pub struct BackupMethod {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<BackupTarget>,
     /// Targets of this method; `target` wins.
-    #[serde(
-        default,
-        deserialize_with = "null_default",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
     pub targets: Vec<BackupTarget>,
 }
 
@@ -61,9 +53,7 @@ impl BackupMethod {
 
     /// Name of the action set, if one is set.
     pub fn action_set_name(&self) -> Option<&str> {
-        self.action_set_name
-            .as_deref()
-            .filter(|name| !name.is_empty())
+        self.action_set_name.as_deref().filter(|name| !name.is_empty())
     }
 }
 
@@ -72,18 +62,10 @@ impl BackupMethod {
 #[serde(rename_all = "camelCase")]
 pub struct TargetVolumeInfo {
     /// Names of the volumes.
-    #[serde(
-        default,
-        deserialize_with = "null_default",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
     pub volumes: Vec<String>,
     /// Where they are mounted.
-    #[serde(
-        default,
-        deserialize_with = "null_default",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::core::volume_mounts")]
     pub volume_mounts: Vec<VolumeMount>,
 }
@@ -91,8 +73,7 @@ pub struct TargetVolumeInfo {
 impl TargetVolumeInfo {
     /// Whether a volume of this name is listed, in either list.
     pub fn lists(&self, volume: &str) -> bool {
-        self.volumes.iter().any(|name| name == volume)
-            || self.volume_mounts.iter().any(|mount| mount.name == volume)
+        self.volumes.iter().any(|name| name == volume) || self.volume_mounts.iter().any(|mount| mount.name == volume)
     }
 }
 
@@ -101,11 +82,7 @@ impl TargetVolumeInfo {
 #[serde(rename_all = "camelCase")]
 pub struct RuntimeSettings {
     /// Requests and limits of the action container.
-    #[serde(
-        default,
-        deserialize_with = "with_quantities",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, deserialize_with = "with_quantities", skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::core::resources")]
     pub resources: Option<ResourceRequirements>,
 }

@@ -85,19 +85,11 @@ pub struct RestoreSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ready_config: Option<ReadyConfig>,
     /// Environment of the actions; replaces same-named entries.
-    #[serde(
-        default,
-        deserialize_with = "with_quantities",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, deserialize_with = "with_quantities", skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::core::env_open")]
     pub env: Vec<EnvVar>,
     /// Requests and limits of the action container.
-    #[serde(
-        default,
-        deserialize_with = "with_quantities",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, deserialize_with = "with_quantities", skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::core::resources")]
     pub container_resources: Option<ResourceRequirements>,
     /// Attempts of a Job after the first one.
@@ -105,11 +97,7 @@ pub struct RestoreSpec {
     #[schemars(extend("minimum" = 0, "maximum" = 10))]
     pub backoff_limit: Option<i32>,
     /// Parameters of the actions.
-    #[serde(
-        default,
-        deserialize_with = "null_default",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         schema_with = "schema::core::parameters",
         extend("x-kubernetes-validations" = schema::immutable("spec.parameters")),
@@ -148,11 +136,7 @@ pub struct BackupRef {
 #[serde(rename_all = "camelCase")]
 pub struct RestoreKubeResources {
     /// Resources taken.
-    #[serde(
-        default,
-        deserialize_with = "null_default",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
     pub included: Vec<IncludedResource>,
 }
 
@@ -190,11 +174,7 @@ pub struct RestoreStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actions: Option<RestoreStatusActions>,
     /// Each stage.
-    #[serde(
-        default,
-        deserialize_with = "null_default",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::core::conditions")]
     pub conditions: Vec<Condition>,
 }
@@ -204,18 +184,10 @@ pub struct RestoreStatus {
 #[serde(rename_all = "camelCase")]
 pub struct RestoreStatusActions {
     /// Before the database starts.
-    #[serde(
-        default,
-        deserialize_with = "null_default",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
     pub prepare_data: Vec<RestoreStatusAction>,
     /// Against the started database.
-    #[serde(
-        default,
-        deserialize_with = "null_default",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
     pub post_ready: Vec<RestoreStatusAction>,
 }
 

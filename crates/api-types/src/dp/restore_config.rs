@@ -54,11 +54,7 @@ pub struct PrepareDataConfig {
     )))]
     pub data_source_ref: Option<VolumeConfig>,
     /// Claims to create and fill.
-    #[serde(
-        default,
-        deserialize_with = "null_default",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-validations" = schema::immutable("prepareDataConfig.volumeClaims")))]
     pub volume_claims: Vec<RestoreVolumeClaim>,
     /// Claims to create and fill for each replica.
@@ -144,25 +140,13 @@ pub struct ClaimMetadata {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
     /// Labels.
-    #[serde(
-        default,
-        deserialize_with = "null_default",
-        skip_serializing_if = "BTreeMap::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
     /// Annotations.
-    #[serde(
-        default,
-        deserialize_with = "null_default",
-        skip_serializing_if = "BTreeMap::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
     /// Finalizers.
-    #[serde(
-        default,
-        deserialize_with = "null_default",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
     pub finalizers: Vec<String>,
 }
 
@@ -209,19 +193,11 @@ impl RestoreVolumeClaimsTemplate {
 #[serde(rename_all = "camelCase")]
 pub struct SchedulingSpec {
     /// Taints to accept.
-    #[serde(
-        default,
-        deserialize_with = "null_default",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::core::any_objects")]
     pub tolerations: Vec<Toleration>,
     /// Labels of the node.
-    #[serde(
-        default,
-        deserialize_with = "null_default",
-        skip_serializing_if = "BTreeMap::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "schema::core::atomic_text_map")]
     pub node_selector: BTreeMap<String, String>,
     /// The node.
@@ -232,11 +208,7 @@ pub struct SchedulingSpec {
     #[schemars(schema_with = "schema::core::any_object")]
     pub affinity: Option<Affinity>,
     /// Spreading rules.
-    #[serde(
-        default,
-        deserialize_with = "null_default",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::core::any_objects")]
     pub topology_spread_constraints: Vec<TopologySpreadConstraint>,
     /// The scheduler.
@@ -288,11 +260,7 @@ pub struct ReadyJobTarget {
     #[schemars(!default)]
     pub pod_selector: PodSelector,
     /// Volumes of the pod to mount.
-    #[serde(
-        default,
-        deserialize_with = "null_default",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::core::volume_mounts")]
     pub volume_mounts: Vec<VolumeMount>,
 }

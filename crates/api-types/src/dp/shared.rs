@@ -154,9 +154,7 @@ impl ExecActionSpec {
     /// The time limit; `None` for zero, absent or unreadable text.
     pub fn timeout(&self) -> Option<std::time::Duration> {
         let limit = crate::duration::parse(self.timeout.as_deref()?).ok()?;
-        std::time::Duration::try_from(limit)
-            .ok()
-            .filter(|limit| !limit.is_zero())
+        std::time::Duration::try_from(limit).ok().filter(|limit| !limit.is_zero())
     }
 }
 
@@ -209,11 +207,7 @@ pub struct SchedulePolicy {
     #[schemars(extend("default" = "7d"))]
     pub retention_period: Option<String>,
     /// Parameters of the backups.
-    #[serde(
-        default,
-        deserialize_with = "null_default",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::core::parameters")]
     pub parameters: Vec<ParameterPair>,
 }
@@ -226,17 +220,12 @@ impl SchedulePolicy {
 
     /// The name in force: `name`, else the method.
     pub fn name(&self) -> &str {
-        self.name
-            .as_deref()
-            .filter(|name| !name.is_empty())
-            .unwrap_or(&self.backup_method)
+        self.name.as_deref().filter(|name| !name.is_empty()).unwrap_or(&self.backup_method)
     }
 
     /// Text of the retention in force; default `7d`.
     pub fn retention_period(&self) -> &str {
-        self.retention_period
-            .as_deref()
-            .unwrap_or(Retention::SCHEDULE_DEFAULT)
+        self.retention_period.as_deref().unwrap_or(Retention::SCHEDULE_DEFAULT)
     }
 }
 

@@ -64,19 +64,11 @@ lenient_spec!(StorageProviderSpec);
 #[serde(rename_all = "camelCase")]
 pub struct StorageProviderParametersSchema {
     /// An `OpenAPI` v3 schema, kept as it was written.
-    #[serde(
-        default,
-        rename = "openAPIV3Schema",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, rename = "openAPIV3Schema", skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::core::any_object")]
     pub open_api_v3_schema: Option<Value>,
     /// Parameters that belong into the credential secret.
-    #[serde(
-        default,
-        deserialize_with = "null_default",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
     pub credential_fields: Vec<String>,
 }
 
@@ -88,11 +80,7 @@ pub struct StorageProviderStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<StorageProviderPhase>,
     /// `CSIDriverInstalled`.
-    #[serde(
-        default,
-        deserialize_with = "null_default",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::core::conditions")]
     pub conditions: Vec<Condition>,
 }

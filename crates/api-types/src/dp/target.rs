@@ -25,18 +25,10 @@ wire_enum! {
 #[schemars(extend("x-kubernetes-map-type" = "atomic"))]
 pub struct PodSelector {
     /// Labels that must be equal.
-    #[serde(
-        default,
-        deserialize_with = "null_default",
-        skip_serializing_if = "BTreeMap::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "BTreeMap::is_empty")]
     pub match_labels: BTreeMap<String, String>,
     /// Further requirements.
-    #[serde(
-        default,
-        deserialize_with = "null_default",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::core::match_expressions")]
     pub match_expressions: Vec<LabelSelectorRequirement>,
     /// Tried when the selector finds no available pod.
@@ -67,8 +59,7 @@ impl PodSelector {
     pub fn label_selector(&self) -> LabelSelector {
         LabelSelector {
             match_labels: (!self.match_labels.is_empty()).then(|| self.match_labels.clone()),
-            match_expressions: (!self.match_expressions.is_empty())
-                .then(|| self.match_expressions.clone()),
+            match_expressions: (!self.match_expressions.is_empty()).then(|| self.match_expressions.clone()),
         }
     }
 }
@@ -132,18 +123,10 @@ pub struct KubeResources {
     #[schemars(schema_with = "schema::core::label_selector")]
     pub selector: Option<LabelSelector>,
     /// Resources taken.
-    #[serde(
-        default,
-        deserialize_with = "null_default",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
     pub included: Vec<String>,
     /// Resources left out.
-    #[serde(
-        default,
-        deserialize_with = "null_default",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
     pub excluded: Vec<String>,
 }
 
@@ -204,14 +187,8 @@ backup_target! {
 
 impl From<BackupTarget> for BackupStatusTarget {
     fn from(target: BackupTarget) -> Self {
-        let BackupTarget {
-            name,
-            pod_selector,
-            connection_credential,
-            resources,
-            service_account_name,
-            container_port,
-        } = target;
+        let BackupTarget { name, pod_selector, connection_credential, resources, service_account_name, container_port } =
+            target;
         Self {
             name,
             pod_selector,

@@ -62,32 +62,21 @@ fn quantity_map() -> Value {
 }
 
 fn key_selector_value() -> Value {
-    atomic(object(
-        &["key"],
-        &json!({ "key": text(), "name": text(), "optional": flag() }),
-    ))
+    atomic(object(&["key"], &json!({ "key": text(), "name": text(), "optional": flag() })))
 }
 
 fn match_expressions_value() -> Value {
-    let expression = object(
-        &["key", "operator"],
-        &json!({ "key": text(), "operator": text(), "values": list(&text()) }),
-    );
+    let expression =
+        object(&["key", "operator"], &json!({ "key": text(), "operator": text(), "values": list(&text()) }));
     list(&expression)
 }
 
 fn selector_value() -> Value {
-    atomic(object(
-        &[],
-        &json!({ "matchExpressions": match_expressions_value(), "matchLabels": text_map() }),
-    ))
+    atomic(object(&[], &json!({ "matchExpressions": match_expressions_value(), "matchLabels": text_map() })))
 }
 
 fn env_item() -> Value {
-    let field_ref = atomic(object(
-        &["fieldPath"],
-        &json!({ "apiVersion": text(), "fieldPath": text() }),
-    ));
+    let field_ref = atomic(object(&["fieldPath"], &json!({ "apiVersion": text(), "fieldPath": text() })));
     let resource_ref = atomic(object(
         &["resource"],
         &json!({
@@ -103,10 +92,7 @@ fn env_item() -> Value {
             "secretKeyRef": key_selector_value(),
         }),
     );
-    object(
-        &["name"],
-        &json!({ "name": text(), "value": text(), "valueFrom": value_from }),
-    )
+    object(&["name"], &json!({ "name": text(), "value": text(), "valueFrom": value_from }))
 }
 
 fn resources_value(with_claims: bool) -> Value {
@@ -179,10 +165,7 @@ pub fn secret_key_selector(_: &mut SchemaGenerator) -> Schema {
 
 /// `SecretReference`.
 pub fn secret_reference(_: &mut SchemaGenerator) -> Schema {
-    schema(atomic(object(
-        &[],
-        &json!({ "name": text(), "namespace": text() }),
-    )))
+    schema(atomic(object(&[], &json!({ "name": text(), "namespace": text() }))))
 }
 
 /// `ObjectReference`.
@@ -248,9 +231,7 @@ pub fn any_object(_: &mut SchemaGenerator) -> Schema {
 
 /// A list of such objects.
 pub fn any_objects(_: &mut SchemaGenerator) -> Schema {
-    schema(list(
-        &json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true }),
-    ))
+    schema(list(&json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true })))
 }
 
 /// A list of `metav1.Condition`; atomic, one controller owns it.
@@ -280,10 +261,7 @@ pub fn conditions(_: &mut SchemaGenerator) -> Schema {
 
 /// A list of parameters, keyed by name.
 pub fn parameters(_: &mut SchemaGenerator) -> Schema {
-    let pair = object(
-        &["name", "value"],
-        &json!({ "name": text(), "value": text() }),
-    );
+    let pair = object(&["name", "value"], &json!({ "name": text(), "value": text() }));
     let parameters = with(list(&pair), "maxItems", json!(128));
     schema(map_list(parameters, "name"))
 }

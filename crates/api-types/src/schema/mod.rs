@@ -36,36 +36,23 @@ pub fn immutable(field: &str) -> Value {
 
 /// The rule that forbids adding or dropping `parameters` on update.
 pub fn parameters_presence() -> Value {
-    rule(
-        "has(oldSelf.parameters) == has(self.parameters)",
-        "parameters can be neither added nor removed",
-    )
+    rule("has(oldSelf.parameters) == has(self.parameters)", "parameters can be neither added nor removed")
 }
 
 /// Turns what `kube` generates into the CRD we install.
 ///
 /// Neither `spec` nor `status` is required; `nullable`, and null as a word of an enum, are dropped
 /// everywhere, since they would stop the API server from pruning nulls; titles carry nothing.
-pub fn finish(
-    mut crd: CustomResourceDefinition,
-    labels: &[(&str, &str)],
-) -> CustomResourceDefinition {
+pub fn finish(mut crd: CustomResourceDefinition, labels: &[(&str, &str)]) -> CustomResourceDefinition {
     for version in &mut crd.spec.versions {
-        let schema = version
-            .schema
-            .as_mut()
-            .and_then(|validation| validation.open_api_v3_schema.as_mut());
+        let schema = version.schema.as_mut().and_then(|validation| validation.open_api_v3_schema.as_mut());
         if let Some(schema) = schema {
             schema.required = None;
             tidy(schema);
         }
     }
     let target = crd.metadata.labels.get_or_insert_default();
-    target.extend(
-        labels
-            .iter()
-            .map(|&(key, value)| (key.to_owned(), value.to_owned())),
-    );
+    target.extend(labels.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())));
     crd
 }
 

@@ -35,9 +35,7 @@ const TOKENS: [(&str, &str); 22] = [
 
 /// `at` in the zone `±hh:mm` (UTC where absent or malformed), by a Go layout.
 pub fn format(at: Timestamp, zone: Option<&str>, layout: &str) -> String {
-    let local = at.to_zoned(TimeZone::fixed(
-        offset(zone.unwrap_or_default()).unwrap_or(Offset::UTC),
-    ));
+    let local = at.to_zoned(TimeZone::fixed(offset(zone.unwrap_or_default()).unwrap_or(Offset::UTC)));
     let mut out = String::new();
     let mut rest = layout;
     'next: while !rest.is_empty() {
@@ -87,11 +85,7 @@ mod tests {
             (None, RFC3339, "2026-11-21T00:00:10Z"),
             (Some("+08:00"), RFC3339, "2026-11-21T08:00:10+08:00"),
             (Some("-00:30"), "2006-01-02 15:04:05", "2026-11-20 23:30:10"),
-            (
-                Some("+00:00"),
-                "2006-01-02T15:04:05Z",
-                "2026-11-21T00:00:10Z",
-            ),
+            (Some("+00:00"), "2006-01-02T15:04:05Z", "2026-11-21T00:00:10Z"),
             (None, "Jan 02,2006 15:04:05", "Nov 21,2026 00:00:10"),
         ] {
             assert_eq!(format(at, zone, layout), expected, "{zone:?} {layout}");

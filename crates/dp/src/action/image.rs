@@ -8,9 +8,7 @@ use k8s_openapi::api::core::v1::EnvVar;
 pub fn expand(image: &str, env: &[EnvVar]) -> String {
     let value = |name: &str| {
         let last = env.iter().rev().find(|v| v.name == name)?;
-        last.value_from
-            .is_none()
-            .then(|| last.value.clone().unwrap_or_default())
+        last.value_from.is_none().then(|| last.value.clone().unwrap_or_default())
     };
     let mut out = String::with_capacity(image.len());
     let mut rest = image;
@@ -47,11 +45,8 @@ mod tests {
 
     #[test]
     fn expands_as_the_kubelet_does() {
-        let var = |name: &str, value: &str| EnvVar {
-            name: name.into(),
-            value: Some(value.into()),
-            ..EnvVar::default()
-        };
+        let var =
+            |name: &str, value: &str| EnvVar { name: name.into(), value: Some(value.into()), ..EnvVar::default() };
         let env = [var("TAG", "1"), var("TAG", "2")];
         for (image, expected) in [
             ("docker.io/postgres:$(TAG)", "docker.io/postgres:2"),

@@ -5,8 +5,7 @@
 
 use super::env::literal;
 use k8s_openapi::api::core::v1::{
-    Container, EmptyDirVolumeSource, EnvVar, PersistentVolumeClaimVolumeSource, PodSpec, Volume,
-    VolumeMount,
+    Container, EmptyDirVolumeSource, EnvVar, PersistentVolumeClaimVolumeSource, PodSpec, Volume, VolumeMount,
 };
 use mover_protocol as protocol;
 
@@ -28,12 +27,7 @@ pub enum Repository {
 }
 
 /// Adds the mover to all containers that are in `spec` now, and the init container that installs it.
-pub fn inject(
-    spec: &mut PodSpec,
-    repository: Option<&Repository>,
-    image: &str,
-    zero_resources: bool,
-) {
+pub fn inject(spec: &mut PodSpec, repository: Option<&Repository>, image: &str, zero_resources: bool) {
     let mut volumes = Vec::new();
     let mut mounts = Vec::new();
     let mut env: Vec<EnvVar> = Vec::new();
@@ -47,10 +41,7 @@ pub fn inject(
             ..Volume::default()
         });
         mounts.push(mount(REPO_VOLUME, protocol::MOUNT_PATH));
-        env.push(literal(
-            protocol::env::LOCAL_BACKEND_PATH,
-            protocol::MOUNT_PATH,
-        ));
+        env.push(literal(protocol::env::LOCAL_BACKEND_PATH, protocol::MOUNT_PATH));
     }
     volumes.push(Volume {
         name: BIN_VOLUME.into(),
@@ -62,24 +53,14 @@ pub fn inject(
 
     let sidecars = spec.init_containers.iter_mut().flatten();
     for container in spec.containers.iter_mut().chain(sidecars) {
-        container
-            .volume_mounts
-            .get_or_insert_default()
-            .extend(mounts.iter().cloned());
-        container
-            .env
-            .get_or_insert_default()
-            .extend(env.iter().cloned());
+        container.volume_mounts.get_or_insert_default().extend(mounts.iter().cloned());
+        container.env.get_or_insert_default().extend(env.iter().cloned());
     }
     let mut installer = Container {
         name: INSTALLER.into(),
         image: Some(image.into()),
         image_pull_policy: Some("IfNotPresent".into()),
-        command: Some(vec![
-            "/datasafed".into(),
-            "install".into(),
-            protocol::BIN_DIR.into(),
-        ]),
+        command: Some(vec!["/datasafed".into(), "install".into(), protocol::BIN_DIR.into()]),
         volume_mounts: Some(vec![mount(BIN_VOLUME, protocol::BIN_DIR)]),
         security_context: Some(super::pod::restricted_container()),
         ..Container::default()
@@ -87,9 +68,7 @@ pub fn inject(
     if zero_resources {
         super::pod::zero_unset(&mut installer);
     }
-    spec.init_containers
-        .get_or_insert_default()
-        .insert(0, installer);
+    spec.init_containers.get_or_insert_default().insert(0, installer);
     spec.volumes.get_or_insert_default().extend(volumes);
 }
 
@@ -101,9 +80,5 @@ pub fn wrapped(command: &[String]) -> Vec<String> {
 
 /// A writable mount of a whole volume.
 pub fn mount(volume: &str, path: &str) -> VolumeMount {
-    VolumeMount {
-        name: volume.into(),
-        mount_path: path.into(),
-        ..VolumeMount::default()
-    }
+    VolumeMount { name: volume.into(), mount_path: path.into(), ..VolumeMount::default() }
 }

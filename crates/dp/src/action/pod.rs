@@ -1,20 +1,12 @@
 //! What the pods of actions have in common: resources, rights, tolerations.
 
 use k8s_openapi::api::core::v1::{
-    Capabilities, Container, PodSecurityContext, ResourceRequirements, SeccompProfile,
-    SecurityContext,
+    Capabilities, Container, PodSecurityContext, ResourceRequirements, SeccompProfile, SecurityContext,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 /// Capabilities an action keeps: it restores files of any owner into volumes (design D12).
-const KEPT: [&str; 6] = [
-    "DAC_OVERRIDE",
-    "CHOWN",
-    "FOWNER",
-    "SETUID",
-    "SETGID",
-    "KILL",
-];
+const KEPT: [&str; 6] = ["DAC_OVERRIDE", "CHOWN", "FOWNER", "SETUID", "SETGID", "KILL"];
 
 /// Security context of an action container: uid 0 as the wire contract has it, with the few
 /// capabilities it needs.
@@ -22,10 +14,7 @@ pub fn action_container() -> SecurityContext {
     SecurityContext {
         run_as_user: Some(0),
         allow_privilege_escalation: Some(false),
-        capabilities: Some(Capabilities {
-            drop: Some(vec!["ALL".into()]),
-            add: Some(KEPT.map(String::from).to_vec()),
-        }),
+        capabilities: Some(Capabilities { drop: Some(vec!["ALL".into()]), add: Some(KEPT.map(String::from).to_vec()) }),
         ..SecurityContext::default()
     }
 }
@@ -35,10 +24,7 @@ pub fn action_container() -> SecurityContext {
 pub fn restricted_container() -> SecurityContext {
     SecurityContext {
         allow_privilege_escalation: Some(false),
-        capabilities: Some(Capabilities {
-            drop: Some(vec!["ALL".into()]),
-            add: None,
-        }),
+        capabilities: Some(Capabilities { drop: Some(vec!["ALL".into()]), add: None }),
         seccomp_profile: Some(runtime_default()),
         ..SecurityContext::default()
     }
@@ -58,23 +44,15 @@ pub fn restricted_pod() -> PodSecurityContext {
 }
 
 fn runtime_default() -> SeccompProfile {
-    SeccompProfile {
-        type_: "RuntimeDefault".into(),
-        localhost_profile: None,
-    }
+    SeccompProfile { type_: "RuntimeDefault".into(), localhost_profile: None }
 }
 
 /// Limits of zero where a container asks for nothing, so that a namespace's LimitRange does not
 /// choose for it (contract-dp §10.6, `DATAPROTECTION_ZERO_RESOURCE_FOR_UNSET`).
 pub fn zero_unset(container: &mut Container) {
-    let resources = container
-        .resources
-        .get_or_insert_with(ResourceRequirements::default);
+    let resources = container.resources.get_or_insert_with(ResourceRequirements::default);
     for name in ["cpu", "memory"] {
-        let requested = resources
-            .requests
-            .as_ref()
-            .is_some_and(|r| r.contains_key(name));
+        let requested = resources.requests.as_ref().is_some_and(|r| r.contains_key(name));
         let limits = resources.limits.get_or_insert_default();
         if !requested && !limits.contains_key(name) {
             limits.insert(name.into(), Quantity("0".into()));

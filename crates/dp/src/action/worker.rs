@@ -27,10 +27,7 @@ pub struct Workers {
 impl Workers {
     /// Nothing is known of any namespace yet.
     pub fn new(names: WorkerNames) -> Self {
-        Workers {
-            names,
-            done: Mutex::default(),
-        }
+        Workers { names, done: Mutex::default() }
     }
 
     /// The account's name.
@@ -50,13 +47,7 @@ impl Workers {
             "apiVersion": "v1", "kind": "ServiceAccount",
             "metadata": {"name": account, "namespace": namespace, "labels": labels},
         });
-        writer
-            .apply(
-                &writer.namespaced::<ServiceAccount>(namespace),
-                account,
-                &body,
-            )
-            .await?;
+        writer.apply(&writer.namespaced::<ServiceAccount>(namespace), account, &body).await?;
         let binding = format!("{account}-rolebinding");
         let body = json!({
             "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
@@ -64,13 +55,7 @@ impl Workers {
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": self.names.role},
             "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": namespace}],
         });
-        writer
-            .apply(
-                &writer.namespaced::<RoleBinding>(namespace),
-                &binding,
-                &body,
-            )
-            .await?;
+        writer.apply(&writer.namespaced::<RoleBinding>(namespace), &binding, &body).await?;
         self.seen().insert(namespace.to_owned());
         Ok(())
     }

@@ -16,13 +16,6 @@ pub async fn reconcile(key: Key, context: Arc<Context>, writer: Writer) -> Resul
         return Ok(Again::OnEvent);
     };
     let old = actions.status.clone().unwrap_or_default();
-    writer
-        .store_status(
-            &writer.cluster::<ActionSet>(),
-            actions.as_ref(),
-            &old,
-            &status::status(&actions),
-        )
-        .await?;
+    writer.store_status(&writer.cluster::<ActionSet>(), actions.as_ref(), &old, &status::status(&actions)).await?;
     Ok(Again::OnEvent)
 }

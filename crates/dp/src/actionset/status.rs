@@ -6,11 +6,7 @@ use api_types::dp::{ActionSet, ActionSetStatus, Phase};
 pub fn status(actions: &ActionSet) -> ActionSetStatus {
     let problem = problem(actions);
     ActionSetStatus {
-        phase: Some(if problem.is_none() {
-            Phase::Available
-        } else {
-            Phase::Unavailable
-        }),
+        phase: Some(if problem.is_none() { Phase::Available } else { Phase::Unavailable }),
         message: problem,
         observed_generation: actions.metadata.generation,
     }
@@ -18,27 +14,14 @@ pub fn status(actions: &ActionSet) -> ActionSetStatus {
 
 fn problem(actions: &ActionSet) -> Option<String> {
     let spec = &actions.spec;
-    let schema = spec
-        .parameters_schema
-        .as_ref()
-        .and_then(|s| s.open_api_v3_schema.as_ref());
-    let properties = schema
-        .and_then(|s| s.get("properties"))
-        .and_then(serde_json::Value::as_object);
-    let backup = spec
-        .backup
-        .as_ref()
-        .map(|b| ("spec.backup.withParameters", &b.with_parameters));
-    let restore = spec
-        .restore
-        .as_ref()
-        .map(|r| ("spec.restore.withParameters", &r.with_parameters));
+    let schema = spec.parameters_schema.as_ref().and_then(|s| s.open_api_v3_schema.as_ref());
+    let properties = schema.and_then(|s| s.get("properties")).and_then(serde_json::Value::as_object);
+    let backup = spec.backup.as_ref().map(|b| ("spec.backup.withParameters", &b.with_parameters));
+    let restore = spec.restore.as_ref().map(|r| ("spec.restore.withParameters", &r.with_parameters));
     for (field, names) in backup.into_iter().chain(restore) {
         for name in names {
             if properties.is_none_or(|p| !p.contains_key(name)) {
-                return Some(format!(
-                    "{field}: {name} is not a property of spec.parametersSchema.openAPIV3Schema"
-                ));
+                return Some(format!("{field}: {name} is not a property of spec.parametersSchema.openAPIV3Schema"));
             }
         }
     }
@@ -59,17 +42,9 @@ mod tests {
             }))
             .unwrap()
         };
-        assert!(
-            status(&set(serde_json::json!({"properties": {"p": {}}})))
-                .message
-                .is_none()
-        );
+        assert!(status(&set(serde_json::json!({"properties": {"p": {}}}))).message.is_none());
         let bad = status(&set(serde_json::json!({"properties": {}})));
         assert_eq!(bad.phase, Some(Phase::Unavailable));
-        assert!(
-            bad.message
-                .unwrap()
-                .contains("spec.restore.withParameters: p")
-        );
+        assert!(bad.message.unwrap().contains("spec.restore.withParameters: p"));
     }
 }

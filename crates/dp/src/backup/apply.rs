@@ -46,12 +46,7 @@ pub struct Hands {
 
 impl Hands {
     /// Carries out `plan`.
-    pub async fn apply(
-        &self,
-        seen: &Observed,
-        plan: Plan,
-        context: &Context,
-    ) -> Result<Again, Error> {
+    pub async fn apply(&self, seen: &Observed, plan: Plan, context: &Context) -> Result<Again, Error> {
         let backup = seen.backup.as_ref();
         match plan {
             Plan::Leave => {}
@@ -75,11 +70,7 @@ impl Hands {
                 let job = delete::job(backup, &path, &claim, &context.pods);
                 let uid = backup.uid().unwrap_or_default();
                 if let Ensured::NameTaken = job_runtime::ensure(&self.writer, &job, &uid).await? {
-                    self.deletion_failed(
-                        backup,
-                        &format!("Job {} belongs to somebody else", job.name_any()),
-                    )
-                    .await?;
+                    self.deletion_failed(backup, &format!("Job {} belongs to somebody else", job.name_any())).await?;
                 }
             }
             Plan::DeletionFailed(why) => self.deletion_failed(backup, &why).await?,
@@ -89,16 +80,12 @@ impl Hands {
     }
 
     fn api(&self, backup: &Backup) -> Api<Backup> {
-        self.writer
-            .namespaced(&backup.namespace().unwrap_or_default())
+        self.writer.namespaced(&backup.namespace().unwrap_or_default())
     }
 
     async fn store(&self, backup: &Backup, next: &BackupStatus) -> Result<bool, Error> {
         let old = backup.status.clone().unwrap_or_default();
-        let stored = self
-            .writer
-            .store_status(&self.api(backup), backup, &old, next)
-            .await?;
+        let stored = self.writer.store_status(&self.api(backup), backup, &old, next).await?;
         Ok(stored.is_some())
     }
 
@@ -106,9 +93,7 @@ impl Hands {
         let mut next = backup.status.clone().unwrap_or_default();
         status::blocked(&mut next, stop, backup.metadata.generation, clock::now());
         if self.store(backup, &next).await? {
-            self.events
-                .warning(backup, stop.reason, &stop.message)
-                .await;
+            self.events.warning(backup, stop.reason, &stop.message).await;
         }
         Ok(())
     }
@@ -117,9 +102,7 @@ impl Hands {
         let mut next = backup.status.clone().unwrap_or_default();
         status::refused(&mut next, stop, clock::now());
         self.store(backup, &next).await?;
-        self.events
-            .warning(backup, stop.reason, &stop.message)
-            .await;
+        self.events.warning(backup, stop.reason, &stop.message).await;
         Ok(())
     }
 
@@ -132,9 +115,7 @@ impl Hands {
             "uid": backup.uid(), "resourceVersion": backup.resource_version(),
             "labels": labels, "finalizers": finalizers,
         }});
-        self.writer
-            .merge(&self.api(backup), &backup.name_any(), &body)
-            .await?;
+        self.writer.merge(&self.api(backup), &backup.name_any(), &body).await?;
         Ok(())
     }
 
@@ -143,9 +124,7 @@ impl Hands {
             return Ok(());
         }
         let body = json!({"metadata": {"uid": backup.uid(), "labels": {labels::WAIT_REPO_PREPARATION: "true"}}});
-        self.writer
-            .merge(&self.api(backup), &backup.name_any(), &body)
-            .await?;
+        self.writer.merge(&self.api(backup), &backup.name_any(), &body).await?;
         Ok(())
     }
 
@@ -177,26 +156,14 @@ impl Hands {
                 "target.podSelector is empty; set matchLabels in the BackupPolicy",
             )));
         };
-        let api: Api<Pod> = self
-            .writer
-            .namespaced(&backup.namespace().unwrap_or_default());
-        let found = self
-            .writer
-            .list(&api, &ListParams::default().labels_from(&selector))
-            .await?;
+        let api: Api<Pod> = self.writer.namespaced(&backup.namespace().unwrap_or_default());
+        let found = self.writer.list(&api, &ListParams::default().labels_from(&selector)).await?;
         let first = select::target_pods(target, found);
-        let fallback = target
-            .pod_selector
-            .as_ref()
-            .and_then(|s| s.fallback_label_selector.clone());
-        let (Err(_), Some(fallback)) = (&first, fallback.and_then(|s| Selector::try_from(s).ok()))
-        else {
+        let fallback = target.pod_selector.as_ref().and_then(|s| s.fallback_label_selector.clone());
+        let (Err(_), Some(fallback)) = (&first, fallback.and_then(|s| Selector::try_from(s).ok())) else {
             return Ok(first);
         };
-        let found = self
-            .writer
-            .list(&api, &ListParams::default().labels_from(&fallback))
-            .await?;
+        let found = self.writer.list(&api, &ListParams::default().labels_from(&fallback)).await?;
         Ok(select::target_pods(target, found))
     }
 
@@ -241,20 +208,14 @@ impl Hands {
             context.workers.ensure(&self.writer, &namespace).await?;
         }
         for index in create {
-            if let Err(stop) = self
-                .create_job(seen, *index, &mut next, &context.pods)
-                .await?
-            {
+            if let Err(stop) = self.create_job(seen, *index, &mut next, &context.pods).await? {
                 if stop.class == Class::Terminal {
                     return self.refuse(backup, &stop).await;
                 }
                 status::blocked(&mut next, &stop, backup.metadata.generation, clock::now());
             }
         }
-        let ended = matches!(
-            next.phase,
-            Some(BackupPhase::Completed | BackupPhase::Failed)
-        );
+        let ended = matches!(next.phase, Some(BackupPhase::Completed | BackupPhase::Failed));
         if self.store(backup, &next).await? && ended {
             self.tell_end(backup, &next).await;
         }
@@ -266,17 +227,11 @@ impl Hands {
             let size = status.total_size.as_deref().unwrap_or("unknown");
             let took = status.duration.as_deref().unwrap_or_default();
             self.events
-                .normal(
-                    backup,
-                    event_reasons::backup::CREATED,
-                    &format!("backed up {size} bytes in {took}"),
-                )
+                .normal(backup, event_reasons::backup::CREATED, &format!("backed up {size} bytes in {took}"))
                 .await;
         } else {
             let why = status.failure_reason.as_deref().unwrap_or_default();
-            self.events
-                .warning(backup, event_reasons::backup::JOB_FAILED, why)
-                .await;
+            self.events.warning(backup, event_reasons::backup::JOB_FAILED, why).await;
         }
     }
 
@@ -289,75 +244,38 @@ impl Hands {
     ) -> Result<Result<(), Stop>, Error> {
         let backup = seen.backup.as_ref();
         let Some((action, target)) = action_and_target(backup, index) else {
-            return Ok(Err(Stop::terminal(
-                reasons::TARGET_NOT_FOUND,
-                "status.actions does not fit status.target",
-            )));
+            return Ok(Err(Stop::terminal(reasons::TARGET_NOT_FOUND, "status.actions does not fit status.target")));
         };
-        let (Some(action_set), Some(method)) = (
-            &seen.action_set,
-            backup
-                .status
-                .as_ref()
-                .and_then(|s| s.backup_method.as_ref()),
-        ) else {
-            return Ok(Err(Stop::wait(
-                reasons::ACTION_SET_NOT_FOUND,
-                "the ActionSet of this backup's method is gone",
-            )));
+        let (Some(action_set), Some(method)) =
+            (&seen.action_set, backup.status.as_ref().and_then(|s| s.backup_method.as_ref()))
+        else {
+            return Ok(Err(Stop::wait(reasons::ACTION_SET_NOT_FOUND, "the ActionSet of this backup's method is gone")));
         };
         let pod_name = action.target_pod_name.clone().unwrap_or_default();
-        let api: Api<Pod> = self
-            .writer
-            .namespaced(&backup.namespace().unwrap_or_default());
+        let api: Api<Pod> = self.writer.namespaced(&backup.namespace().unwrap_or_default());
         let Some(pod) = self.writer.get(&api, &pod_name).await? else {
-            let plain = BackupTarget {
-                pod_selector: target.pod_selector.clone(),
-                ..BackupTarget::default()
-            };
+            let plain = BackupTarget { pod_selector: target.pod_selector.clone(), ..BackupTarget::default() };
             self.wake_on_pods(backup, &plain);
             return Ok(Err(Stop::wait(
                 reasons::TARGET_POD_NOT_FOUND,
                 format!("target pod {pod_name} is gone; its backup starts when it is back"),
             )));
         };
-        let claim = backup
-            .status
-            .as_ref()
-            .and_then(|s| s.persistent_volume_claim_name.clone())
-            .unwrap_or_default();
-        let source = Source {
-            backup,
-            action_set,
-            method,
-            target,
-            pod: &pod,
-        };
+        let claim = backup.status.as_ref().and_then(|s| s.persistent_volume_claim_name.clone()).unwrap_or_default();
+        let source = Source { backup, action_set, method, target, pod: &pod };
         let name = action.name.as_deref().unwrap_or_default();
         let backoff = seen.policy.as_ref().map_or(2, |p| p.spec.backoff_limit());
-        let job = match build::data_job(
-            &source,
-            name,
-            &Repository::Mounted { claim },
-            backoff,
-            settings,
-        ) {
+        let job = match build::data_job(&source, name, &Repository::Mounted { claim }, backoff, settings) {
             Ok(job) => job,
             Err(stop) => return Ok(Err(stop)),
         };
         match job_runtime::ensure(&self.writer, &job, &backup.uid().unwrap_or_default()).await? {
             Ensured::NameTaken => Ok(Err(Stop::terminal(
                 reasons::JOB_NAME_COLLISION,
-                format!(
-                    "Job {} belongs to somebody else; delete it or rename the Backup",
-                    job.name_any()
-                ),
+                format!("Job {} belongs to somebody else; delete it or rename the Backup", job.name_any()),
             ))),
             Ensured::Created(job) | Ensured::Present(job) => {
-                let reference = next
-                    .actions
-                    .get_mut(index)
-                    .and_then(|a| a.object_ref.as_mut());
+                let reference = next.actions.get_mut(index).and_then(|a| a.object_ref.as_mut());
                 if let Some(reference) = reference {
                     reference.uid = job.uid();
                 }
@@ -367,10 +285,7 @@ impl Hands {
     }
 
     async fn stop_workloads(&self, backup: &Backup, context: &Context) -> Result<(), Error> {
-        let (namespace, uid) = (
-            backup.namespace().unwrap_or_default(),
-            backup.uid().unwrap_or_default(),
-        );
+        let (namespace, uid) = (backup.namespace().unwrap_or_default(), backup.uid().unwrap_or_default());
         for job in super::jobs_of(&context.stores, &namespace, &uid) {
             job_runtime::cancel(&self.writer, &job, &uid).await?;
         }
@@ -379,32 +294,19 @@ impl Hands {
 
     async fn deletion_failed(&self, backup: &Backup, why: &str) -> Result<(), Error> {
         let mut next = backup.status.clone().unwrap_or_default();
-        next.deletion_failure_reason = Some(format!(
-            "{why}; delete Job {} to try again",
-            delete::job_name(backup)
-        ));
+        next.deletion_failure_reason = Some(format!("{why}; delete Job {} to try again", delete::job_name(backup)));
         if self.store(backup, &next).await? {
-            self.events
-                .warning(backup, event_reasons::backup::DELETE_FILES_FAILED, why)
-                .await;
+            self.events.warning(backup, event_reasons::backup::DELETE_FILES_FAILED, why).await;
         }
         Ok(())
     }
 
     async fn release(&self, backup: &Backup) -> Result<(), Error> {
-        let kept: Vec<&String> = backup
-            .finalizers()
-            .iter()
-            .filter(|f| *f != FINALIZER)
-            .collect();
+        let kept: Vec<&String> = backup.finalizers().iter().filter(|f| *f != FINALIZER).collect();
         let body = json!({"metadata": {
             "uid": backup.uid(), "resourceVersion": backup.resource_version(), "finalizers": kept,
         }});
-        match self
-            .writer
-            .merge(&self.api(backup), &backup.name_any(), &body)
-            .await
-        {
+        match self.writer.merge(&self.api(backup), &backup.name_any(), &body).await {
             Err(error) if !error.is_not_found() => Err(error.into()),
             _ => Ok(()),
         }
@@ -417,10 +319,7 @@ fn selector_of(target: &BackupTarget) -> Option<Selector> {
     (!parsed.selects_all()).then_some(parsed)
 }
 
-fn action_and_target(
-    backup: &Backup,
-    index: usize,
-) -> Option<(&api_types::dp::ActionStatus, &BackupStatusTarget)> {
+fn action_and_target(backup: &Backup, index: usize) -> Option<(&api_types::dp::ActionStatus, &BackupStatusTarget)> {
     let status = backup.status.as_ref()?;
     let action = status.actions.get(index)?;
     let pod = action.target_pod_name.as_ref()?;

@@ -11,8 +11,8 @@ use controller_kit::names;
 use job_runtime::OWNER_UID_LABEL;
 use k8s_openapi::api::batch::v1::{Job, JobSpec};
 use k8s_openapi::api::core::v1::{
-    Container, DownwardAPIVolumeFile, DownwardAPIVolumeSource, EmptyDirVolumeSource,
-    ObjectFieldSelector, PodSpec, PodTemplateSpec, Volume,
+    Container, DownwardAPIVolumeFile, DownwardAPIVolumeSource, EmptyDirVolumeSource, ObjectFieldSelector, PodSpec,
+    PodTemplateSpec, Volume,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Resource, ResourceExt};
@@ -38,11 +38,7 @@ pub struct PodSettings {
 
 /// Name of the action for one target pod, as `status.actions[].name` carries it.
 pub fn action_name(target: &str, pod_index: usize) -> String {
-    if target.is_empty() {
-        format!("dp-backup-{pod_index}")
-    } else {
-        format!("dp-backup-{target}-{pod_index}")
-    }
+    if target.is_empty() { format!("dp-backup-{pod_index}") } else { format!("dp-backup-{target}-{pod_index}") }
 }
 
 /// Name of an action's Job: `<action>-<backup>-<uid8>`, hashed when it would not fit
@@ -58,10 +54,7 @@ pub fn job_name(backup: &Backup, action: &str) -> String {
 pub fn workload_labels(backup: &Backup) -> BTreeMap<String, String> {
     let mut all = backup.labels().clone();
     all.remove(labels::COMPONENT_NAME);
-    all.insert(
-        labels::BACKUP_NAME.into(),
-        names::cut(&backup.name_any(), names::LIMIT).into(),
-    );
+    all.insert(labels::BACKUP_NAME.into(), names::cut(&backup.name_any(), names::LIMIT).into());
     all.insert(labels::MANAGED_BY.into(), labels::MANAGED_BY_DP.into());
     all
 }
@@ -78,21 +71,15 @@ pub fn data_job(
     settings: &PodSettings,
 ) -> Result<Job, Stop> {
     let backup = from.backup;
-    let data = from
-        .action_set
-        .spec
-        .backup
-        .as_ref()
-        .and_then(|b| b.backup_data.as_ref())
-        .ok_or_else(|| {
-            Stop::terminal(
-                reasons::NO_BACKUP_ACTION,
-                format!(
-                    "ActionSet {} has no backup.backupData; nothing can be backed up with it",
-                    from.action_set.name_any()
-                ),
-            )
-        })?;
+    let data = from.action_set.spec.backup.as_ref().and_then(|b| b.backup_data.as_ref()).ok_or_else(|| {
+        Stop::terminal(
+            reasons::NO_BACKUP_ACTION,
+            format!(
+                "ActionSet {} has no backup.backupData; nothing can be backed up with it",
+                from.action_set.name_any()
+            ),
+        )
+    })?;
     let env = env::build(from)?;
     let first = from.pod.spec.as_ref().and_then(|s| s.containers.first());
     let mut env_from = first.and_then(|c| c.env_from.clone()).unwrap_or_default();
@@ -118,11 +105,7 @@ pub fn data_job(
         env: Some(env.clone()),
         env_from: (!env_from.is_empty()).then_some(env_from),
         volume_mounts: Some(mounts.clone()),
-        resources: from
-            .method
-            .runtime_settings
-            .as_ref()
-            .and_then(|r| r.resources.clone()),
+        resources: from.method.runtime_settings.as_ref().and_then(|r| r.resources.clone()),
         security_context: Some(pod::action_container()),
         ..Container::default()
     };
@@ -134,24 +117,14 @@ pub fn data_job(
     let object = saved_object(backup);
     if object.is_some() {
         pod_volumes.push(object_volume());
-        container
-            .volume_mounts
-            .get_or_insert_default()
-            .push(mount(pods::VOLUME_BACKUP_OBJECT, OBJECT_DIR));
+        container.volume_mounts.get_or_insert_default().push(mount(pods::VOLUME_BACKUP_OBJECT, OBJECT_DIR));
         let file = format!("{OBJECT_DIR}/{OBJECT_FILE}");
         container
             .env
             .get_or_insert_default()
-            .push(crate::action::env::literal(
-                protocol::env::BACKUP_OBJECT_FILE,
-                file,
-            ));
+            .push(crate::action::env::literal(protocol::env::BACKUP_OBJECT_FILE, file));
     }
-    let own_account = from
-        .target
-        .service_account_name
-        .clone()
-        .filter(|n| !n.is_empty());
+    let own_account = from.target.service_account_name.clone().filter(|n| !n.is_empty());
     let mut spec = PodSpec {
         containers: vec![container],
         init_containers: agent.map(|a| vec![a]),
@@ -163,22 +136,11 @@ pub fn data_job(
     if on_node {
         place_beside(&mut spec, from);
     }
-    mover::inject(
-        &mut spec,
-        Some(repository),
-        &settings.mover_image,
-        settings.zero_resources,
-    );
+    mover::inject(&mut spec, Some(repository), &settings.mover_image, settings.zero_resources);
     Ok(job(backup, action, spec, object, backoff_limit))
 }
 
-fn job(
-    backup: &Backup,
-    action: &str,
-    spec: PodSpec,
-    object: Option<String>,
-    backoff_limit: i32,
-) -> Job {
+fn job(backup: &Backup, action: &str, spec: PodSpec, object: Option<String>, backoff_limit: i32) -> Job {
     let labels = workload_labels(backup);
     let namespace = backup.namespace();
     let note = object.map(|json| BTreeMap::from([(annotations::BACKUP_OBJECT.to_owned(), json)]));
@@ -214,17 +176,10 @@ fn with_owner(mut labels: BTreeMap<String, String>, backup: &Backup) -> BTreeMap
 }
 
 /// The native sidecar that reports progress while the action runs; only where it is asked for.
-fn agent(
-    data: &BackupDataActionSpec,
-    container: &Container,
-    settings: &PodSettings,
-) -> Option<Container> {
+fn agent(data: &BackupDataActionSpec, container: &Container, settings: &PodSettings) -> Option<Container> {
     let sync = data.sync_progress.as_ref().filter(|s| s.enabled())?;
     let mut env = container.env.clone().unwrap_or_default();
-    env.push(crate::action::env::literal(
-        protocol::env::CHECK_INTERVAL,
-        sync.interval_seconds().to_string(),
-    ));
+    env.push(crate::action::env::literal(protocol::env::CHECK_INTERVAL, sync.interval_seconds().to_string()));
     Some(Container {
         name: pods::CONTAINER_MANAGER.into(),
         image: Some(settings.mover_image.clone()),
@@ -232,10 +187,7 @@ fn agent(
         command: Some(vec!["/datasafed".into(), "agent".into()]),
         env: Some(env),
         env_from: container.env_from.clone(),
-        volume_mounts: Some(vec![mount(
-            pods::VOLUME_MANAGER_SHARED,
-            protocol::MANAGER_DIR,
-        )]),
+        volume_mounts: Some(vec![mount(pods::VOLUME_MANAGER_SHARED, protocol::MANAGER_DIR)]),
         security_context: Some(pod::restricted_container()),
         restart_policy: Some("Always".into()),
         ..Container::default()
@@ -271,18 +223,11 @@ fn object_volume() -> Volume {
 }
 
 /// Volumes of the target pod that the method names, and its mounts of those that exist.
-fn target_volumes(
-    from: &Source<'_>,
-) -> (Vec<Volume>, Vec<k8s_openapi::api::core::v1::VolumeMount>) {
+fn target_volumes(from: &Source<'_>) -> (Vec<Volume>, Vec<k8s_openapi::api::core::v1::VolumeMount>) {
     let Some(wanted) = &from.method.target_volumes else {
         return (vec![], vec![]);
     };
-    let all = from
-        .pod
-        .spec
-        .as_ref()
-        .and_then(|s| s.volumes.as_deref())
-        .unwrap_or_default();
+    let all = from.pod.spec.as_ref().and_then(|s| s.volumes.as_deref()).unwrap_or_default();
     let named = |volume: &&Volume| {
         if wanted.volumes.is_empty() {
             wanted.volume_mounts.iter().any(|m| m.name == volume.name)
@@ -292,12 +237,7 @@ fn target_volumes(
     };
     let found: Vec<Volume> = all.iter().filter(named).cloned().collect();
     let exists = |name: &String| found.iter().any(|v| v.name == *name);
-    let mounts = wanted
-        .volume_mounts
-        .iter()
-        .filter(|m| exists(&m.name))
-        .cloned()
-        .collect();
+    let mounts = wanted.volume_mounts.iter().filter(|m| exists(&m.name)).cloned().collect();
     (found, mounts)
 }
 
@@ -306,9 +246,6 @@ fn place_beside(spec: &mut PodSpec, from: &Source<'_>) {
     let target = from.pod.spec.as_ref();
     spec.tolerations = target.and_then(|s| s.tolerations.clone());
     if let Some(node) = target.and_then(|s| s.node_name.clone()) {
-        spec.node_selector = Some(BTreeMap::from([(
-            "kubernetes.io/hostname".to_owned(),
-            node,
-        )]));
+        spec.node_selector = Some(BTreeMap::from([("kubernetes.io/hostname".to_owned(), node)]));
     }
 }

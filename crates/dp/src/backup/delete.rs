@@ -43,20 +43,10 @@ pub fn job(backup: &Backup, path: &str, claim: &str, settings: &PodSettings) -> 
         security_context: Some(PodSecurityContext::default()),
         ..PodSpec::default()
     };
-    let repository = Repository::Mounted {
-        claim: claim.into(),
-    };
-    mover::inject(
-        &mut spec,
-        Some(&repository),
-        &settings.mover_image,
-        settings.zero_resources,
-    );
+    let repository = Repository::Mounted { claim: claim.into() };
+    mover::inject(&mut spec, Some(&repository), &settings.mover_image, settings.zero_resources);
     let labels = BTreeMap::from([
-        (
-            labels::MANAGED_BY.to_owned(),
-            labels::MANAGED_BY_DP.to_owned(),
-        ),
+        (labels::MANAGED_BY.to_owned(), labels::MANAGED_BY_DP.to_owned()),
         (OWNER_UID_LABEL.to_owned(), backup.uid().unwrap_or_default()),
     ]);
     Job {
@@ -70,10 +60,7 @@ pub fn job(backup: &Backup, path: &str, claim: &str, settings: &PodSettings) -> 
         spec: Some(JobSpec {
             backoff_limit: Some(BACKOFF_LIMIT),
             template: PodTemplateSpec {
-                metadata: Some(ObjectMeta {
-                    labels: Some(labels),
-                    ..ObjectMeta::default()
-                }),
+                metadata: Some(ObjectMeta { labels: Some(labels), ..ObjectMeta::default() }),
                 spec: Some(spec),
             },
             ..JobSpec::default()

@@ -31,42 +31,21 @@ pub struct Source<'a> {
 pub fn build(from: &Source<'_>) -> Result<Vec<EnvVar>, Stop> {
     let backup = from.backup;
     let pod = from.pod.name_any();
-    let path = backup
-        .status
-        .as_ref()
-        .and_then(|s| s.path.clone())
-        .unwrap_or_default();
+    let path = backup.status.as_ref().and_then(|s| s.path.clone()).unwrap_or_default();
     let first = from.pod.spec.as_ref().and_then(|s| s.containers.first());
     let mut env = first.and_then(|c| c.env.clone()).unwrap_or_default();
-    let role = from
-        .pod
-        .labels()
-        .get(labels::ROLE)
-        .cloned()
-        .unwrap_or_default();
+    let role = from.pod.labels().get(labels::ROLE).cloned().unwrap_or_default();
     env.extend([
         literal(protocol::env::BACKUP_NAME, backup.name_any()),
         literal("DP_TARGET_POD_NAME", &pod),
         literal("DP_TARGET_POD_ROLE", role),
-        literal(
-            protocol::env::BACKUP_BASE_PATH,
-            paths::join(&[&path, &paths::relative(from.target, &pod)]),
-        ),
+        literal(protocol::env::BACKUP_BASE_PATH, paths::join(&[&path, &paths::relative(from.target, &pod)])),
         literal(protocol::env::BACKUP_INFO_FILE, protocol::INFO_FILE),
-        literal(
-            "DP_TTL",
-            backup.spec.retention_period.clone().unwrap_or_default(),
-        ),
+        literal("DP_TTL", backup.spec.retention_period.clone().unwrap_or_default()),
     ]);
     env.extend(connection(from.target, from.pod)?);
     env.extend(from.action_set.spec.env.iter().cloned());
-    env.extend(
-        backup
-            .spec
-            .parameters
-            .iter()
-            .map(|p| literal(&p.name, &p.value)),
-    );
+    env.extend(backup.spec.parameters.iter().map(|p| literal(&p.name, &p.value)));
     for (name, label) in [
         ("KB_CLUSTER_UID", labels::CLUSTER_UID),
         ("KB_CLUSTER_NAME", labels::INSTANCE),
@@ -76,10 +55,7 @@ pub fn build(from: &Source<'_>) -> Result<Vec<EnvVar>, Stop> {
             env.push(literal(name, value));
         }
     }
-    env.push(literal(
-        protocol::env::NAMESPACE,
-        backup.namespace().unwrap_or_default(),
-    ));
+    env.push(literal(protocol::env::NAMESPACE, backup.namespace().unwrap_or_default()));
     merge(&mut env, &from.method.env);
     Ok(env)
 }
@@ -98,11 +74,7 @@ fn connection(target: &BackupStatusTarget, pod: &Pod) -> Result<Vec<EnvVar>, Sto
         None => env.push(literal("DP_DB_PORT", port(target, pod)?.to_string())),
     }
     if let Some(c) = credential {
-        env.push(from_secret(
-            "DP_DB_PASSWORD",
-            &c.secret_name,
-            c.password_key(),
-        ));
+        env.push(from_secret("DP_DB_PASSWORD", &c.secret_name, c.password_key()));
         env.push(from_secret("DP_DB_USER", &c.secret_name, c.username_key()));
     }
     Ok(env)
@@ -111,35 +83,20 @@ fn connection(target: &BackupStatusTarget, pod: &Pod) -> Result<Vec<EnvVar>, Sto
 /// `<hostname or name>.<subdomain>` where the pod has a subdomain, else its address.
 fn host(pod: &Pod) -> String {
     let spec = pod.spec.as_ref();
-    match spec
-        .and_then(|s| s.subdomain.as_deref())
-        .filter(|s| !s.is_empty())
-    {
+    match spec.and_then(|s| s.subdomain.as_deref()).filter(|s| !s.is_empty()) {
         Some(subdomain) => {
-            let own = spec
-                .and_then(|s| s.hostname.clone())
-                .filter(|h| !h.is_empty());
+            let own = spec.and_then(|s| s.hostname.clone()).filter(|h| !h.is_empty());
             format!("{}.{subdomain}", own.unwrap_or_else(|| pod.name_any()))
         }
-        None => pod
-            .status
-            .as_ref()
-            .and_then(|s| s.pod_ip.clone())
-            .unwrap_or_default(),
+        None => pod.status.as_ref().and_then(|s| s.pod_ip.clone()).unwrap_or_default(),
     }
 }
 
 fn port(target: &BackupStatusTarget, pod: &Pod) -> Result<i32, Stop> {
-    let containers = pod
-        .spec
-        .as_ref()
-        .map(|s| s.containers.as_slice())
-        .unwrap_or_default();
+    let containers = pod.spec.as_ref().map(|s| s.containers.as_slice()).unwrap_or_default();
     let Some(wanted) = &target.container_port else {
         let ports = containers.first().and_then(|c| c.ports.as_ref());
-        return Ok(ports
-            .and_then(|p| p.first())
-            .map_or(0, |p| p.container_port));
+        return Ok(ports.and_then(|p| p.first()).map_or(0, |p| p.container_port));
     };
     containers
         .iter()

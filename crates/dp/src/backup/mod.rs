@@ -21,11 +21,7 @@ use kube::ResourceExt;
 use std::sync::Arc;
 
 /// One look at one Backup.
-pub async fn reconcile(
-    key: Key,
-    context: Arc<Context>,
-    hands: apply::Hands,
-) -> Result<Again, Error> {
+pub async fn reconcile(key: Key, context: Arc<Context>, hands: apply::Hands) -> Result<Again, Error> {
     let Some(backup) = context.stores.backups.get(&key.namespace, &key.name) else {
         return Ok(Again::OnEvent);
     };

@@ -4,11 +4,7 @@ use api_types::dp::{BackupStatusTarget, PodSelectionStrategy};
 
 /// `/<repo prefix>/<namespace>/<policy prefix>`, cleaned.
 pub fn root(repo_prefix: Option<&str>, namespace: &str, policy_prefix: Option<&str>) -> String {
-    join(&[
-        repo_prefix.unwrap_or_default(),
-        namespace,
-        policy_prefix.unwrap_or_default(),
-    ])
+    join(&[repo_prefix.unwrap_or_default(), namespace, policy_prefix.unwrap_or_default()])
 }
 
 /// The backup's own directory: root and name.
@@ -19,14 +15,8 @@ pub fn base(root: &str, backup: &str) -> String {
 /// Part of the path below the backup's directory: target name and, with strategy All, pod name. No
 /// leading slash; may be empty.
 pub fn relative(target: &BackupStatusTarget, pod: &str) -> String {
-    let pod = if target.strategy() == PodSelectionStrategy::All {
-        pod
-    } else {
-        ""
-    };
-    join(&[target.name(), pod])
-        .trim_start_matches('/')
-        .to_owned()
+    let pod = if target.strategy() == PodSelectionStrategy::All { pod } else { "" };
+    join(&[target.name(), pod]).trim_start_matches('/').to_owned()
 }
 
 /// Joins parts with single slashes, a leading one and none at the end; `.` and empty segments go.

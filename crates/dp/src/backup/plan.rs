@@ -6,8 +6,8 @@ use crate::error::Stop;
 use crate::reasons;
 use api_types::contract::{FINALIZER, labels};
 use api_types::dp::{
-    ActionPhase, ActionSet, Backup, BackupMethod, BackupPhase, BackupPolicy, BackupRepo,
-    BackupStatus, BackupStatusTarget, DeletionPolicy,
+    ActionPhase, ActionSet, Backup, BackupMethod, BackupPhase, BackupPolicy, BackupRepo, BackupStatus,
+    BackupStatusTarget, DeletionPolicy,
 };
 use jiff::Timestamp;
 use job_runtime::observe::JobState;
@@ -143,19 +143,14 @@ fn prerequisites(seen: &Observed) -> Result<Plan, Stop> {
     let method = select::method(backup, policy)?;
     let actions = seen.action_set.as_ref().ok_or_else(|| {
         let name = method.action_set_name().unwrap_or_default();
-        Stop::wait(
-            reasons::ACTION_SET_NOT_FOUND,
-            format!("BackupPolicy {policy_name}: there is no ActionSet {name}"),
-        )
+        Stop::wait(reasons::ACTION_SET_NOT_FOUND, format!("BackupPolicy {policy_name}: there is no ActionSet {name}"))
     })?;
     select::check_actions(backup, actions)?;
     let repo_name = select::repo_name(backup, policy, &seen.default_repos)?;
-    let repo = seen.repo.as_ref().ok_or_else(|| {
-        Stop::wait(
-            reasons::BACKUP_REPO_NOT_FOUND,
-            format!("there is no BackupRepo {repo_name}"),
-        )
-    })?;
+    let repo = seen
+        .repo
+        .as_ref()
+        .ok_or_else(|| Stop::wait(reasons::BACKUP_REPO_NOT_FOUND, format!("there is no BackupRepo {repo_name}")))?;
     select::check_repo(repo)?;
     let targets = policy.spec.targets_of(method);
     if targets.is_empty() {
@@ -177,37 +172,22 @@ fn prerequisites(seen: &Observed) -> Result<Plan, Stop> {
         )));
     }
     let namespace = backup.namespace().unwrap_or_default();
-    let root = super::paths::root(
-        repo.spec.path_prefix.as_deref(),
-        &namespace,
-        policy.spec.path_prefix.as_deref(),
-    );
+    let root = super::paths::root(repo.spec.path_prefix.as_deref(), &namespace, policy.spec.path_prefix.as_deref());
     Ok(Plan::Start(Ready {
         method: method.clone(),
         repo: repo_name,
-        claim: repo
-            .status
-            .as_ref()
-            .and_then(|s| s.backup_pvc_name.clone())
-            .unwrap_or_default(),
+        claim: repo.status.as_ref().and_then(|s| s.backup_pvc_name.clone()).unwrap_or_default(),
         path: super::paths::base(&root, &backup.name_any()),
         targets: targets.to_vec(),
-        several: method.target.is_none()
-            && (!method.targets.is_empty() || policy.spec.target.is_none()),
+        several: method.target.is_none() && (!method.targets.is_empty() || policy.spec.target.is_none()),
     }))
 }
 
 fn wanted_labels(seen: &Observed, actions: &ActionSet, repo: &str) -> BTreeMap<String, String> {
     let backup = &seen.backup;
     let mut wanted = BTreeMap::from([
-        (
-            labels::BACKUP_TYPE.to_owned(),
-            actions.spec.backup_type.to_string(),
-        ),
-        (
-            labels::BACKUP_POLICY.to_owned(),
-            backup.spec.backup_policy_name.clone(),
-        ),
+        (labels::BACKUP_TYPE.to_owned(), actions.spec.backup_type.to_string()),
+        (labels::BACKUP_POLICY.to_owned(), backup.spec.backup_policy_name.clone()),
         (labels::BACKUP_REPO_NAME.to_owned(), repo.to_owned()),
     ]);
     if !backup.labels().contains_key(labels::MANAGED_BY) {
@@ -218,22 +198,12 @@ fn wanted_labels(seen: &Observed, actions: &ActionSet, repo: &str) -> BTreeMap<S
 
 fn run(seen: &Observed, now: Timestamp) -> Plan {
     let status = status::folded(&seen.backup, &seen.outcomes, now);
-    let missing =
-        |(i, (action, outcome)): (usize, (&api_types::dp::ActionStatus, &ActionOutcome))| {
-            let fresh = action.phase == Some(ActionPhase::New);
-            (fresh && outcome.state.is_none()).then_some(i)
-        };
-    let create = status
-        .actions
-        .iter()
-        .zip(&seen.outcomes)
-        .enumerate()
-        .filter_map(missing)
-        .collect();
-    Plan::Run {
-        create,
-        status: Box::new(status),
-    }
+    let missing = |(i, (action, outcome)): (usize, (&api_types::dp::ActionStatus, &ActionOutcome))| {
+        let fresh = action.phase == Some(ActionPhase::New);
+        (fresh && outcome.state.is_none()).then_some(i)
+    };
+    let create = status.actions.iter().zip(&seen.outcomes).enumerate().filter_map(missing).collect();
+    Plan::Run { create, status: Box::new(status) }
 }
 
 fn deletion(seen: &Observed) -> Plan {
@@ -244,9 +214,7 @@ fn deletion(seen: &Observed) -> Plan {
     if let Some(restore) = &seen.read_by {
         return Plan::Blocked(Stop::wait(
             reasons::READ_BY_RESTORE,
-            format!(
-                "restore {restore} reads this backup; its files are deleted when it has finished"
-            ),
+            format!("restore {restore} reads this backup; its files are deleted when it has finished"),
         ));
     }
     if backup.phase() != BackupPhase::Deleting {
@@ -261,14 +229,9 @@ fn deletion(seen: &Observed) -> Plan {
     }
     let status = backup.status.as_ref();
     let path = status.and_then(|s| s.path.clone()).unwrap_or_default();
-    let claim = status
-        .and_then(|s| s.persistent_volume_claim_name.clone())
-        .unwrap_or_default();
+    let claim = status.and_then(|s| s.persistent_volume_claim_name.clone()).unwrap_or_default();
     // A path that does not name the backup is never deleted.
-    if claim.is_empty()
-        || !path.split('/').any(|part| part == backup.name_any())
-        || !seen.repo_claim_here
-    {
+    if claim.is_empty() || !path.split('/').any(|part| part == backup.name_any()) || !seen.repo_claim_here {
         return Plan::Release;
     }
     match &seen.delete_job {
@@ -276,9 +239,7 @@ fn deletion(seen: &Observed) -> Plan {
         Some(JobState::Running { .. }) => Plan::Leave,
         Some(JobState::Succeeded { .. }) => Plan::Release,
         Some(JobState::Failed { why, message, .. }) => {
-            let told = message
-                .as_deref()
-                .and_then(mover_protocol::RunResult::parse);
+            let told = message.as_deref().and_then(mover_protocol::RunResult::parse);
             Plan::DeletionFailed(told.map_or_else(|| why.clone(), |r| r.message))
         }
     }

@@ -3,8 +3,8 @@
 use crate::error::Stop;
 use crate::reasons;
 use api_types::dp::{
-    AccessMethod, ActionSet, Backup, BackupMethod, BackupPolicy, BackupRepo, BackupStatusTarget,
-    BackupTarget, BackupType, Phase, PodSelectionStrategy,
+    AccessMethod, ActionSet, Backup, BackupMethod, BackupPolicy, BackupRepo, BackupStatusTarget, BackupTarget,
+    BackupType, Phase, PodSelectionStrategy,
 };
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
@@ -17,29 +17,14 @@ pub fn method<'a>(backup: &Backup, policy: &'a BackupPolicy) -> Result<&'a Backu
     let name = &backup.spec.backup_method;
     let of = policy.name_any();
     if policy.status.as_ref().and_then(|s| s.phase.as_ref()) == Some(&Phase::Unavailable) {
-        let why = policy
-            .status
-            .as_ref()
-            .and_then(|s| s.message.clone())
-            .unwrap_or_default();
-        return Err(Stop::wait(
-            reasons::BACKUP_POLICY_UNAVAILABLE,
-            format!("BackupPolicy {of} is Unavailable: {why}"),
-        ));
+        let why = policy.status.as_ref().and_then(|s| s.message.clone()).unwrap_or_default();
+        return Err(Stop::wait(reasons::BACKUP_POLICY_UNAVAILABLE, format!("BackupPolicy {of} is Unavailable: {why}")));
     }
     let method = policy.spec.method(name).ok_or_else(|| {
-        let known: Vec<&str> = policy
-            .spec
-            .backup_methods
-            .iter()
-            .map(|m| m.name.as_str())
-            .collect();
+        let known: Vec<&str> = policy.spec.backup_methods.iter().map(|m| m.name.as_str()).collect();
         Stop::terminal(
             reasons::BACKUP_METHOD_NOT_FOUND,
-            format!(
-                "spec.backupMethod: BackupPolicy {of} has no method {name}; it has {}",
-                known.join(", ")
-            ),
+            format!("spec.backupMethod: BackupPolicy {of} has no method {name}; it has {}", known.join(", ")),
         )
     })?;
     let not_served = |what: &str| {
@@ -54,9 +39,7 @@ pub fn method<'a>(backup: &Backup, policy: &'a BackupPolicy) -> Result<&'a Backu
     if method.action_set_name().is_none() {
         return Err(Stop::terminal(
             reasons::NO_BACKUP_ACTION,
-            format!(
-                "method {name} of BackupPolicy {of} has neither actionSetName nor snapshotVolumes"
-            ),
+            format!("method {name} of BackupPolicy {of} has neither actionSetName nor snapshotVolumes"),
         ));
     }
     if policy.spec.encryption_config.is_some() {
@@ -75,39 +58,22 @@ pub fn method<'a>(backup: &Backup, policy: &'a BackupPolicy) -> Result<&'a Backu
 pub fn check_actions(backup: &Backup, actions: &ActionSet) -> Result<(), Stop> {
     let name = actions.name_any();
     let not_served = |what: &str| {
-        Err(Stop::terminal(
-            reasons::NOT_SERVED_YET,
-            format!("ActionSet {name}: {what} is not served yet"),
-        ))
+        Err(Stop::terminal(reasons::NOT_SERVED_YET, format!("ActionSet {name}: {what} is not served yet")))
     };
-    if !matches!(
-        actions.spec.backup_type,
-        BackupType::Full | BackupType::Selective
-    ) {
+    if !matches!(actions.spec.backup_type, BackupType::Full | BackupType::Selective) {
         return not_served(&format!("backupType {}", actions.spec.backup_type));
     }
     let parts = actions.spec.backup.as_ref();
     let Some(parts) = parts.filter(|b| b.backup_data.is_some()) else {
-        return Err(Stop::terminal(
-            reasons::NO_BACKUP_ACTION,
-            format!("ActionSet {name} has no backup.backupData"),
-        ));
+        return Err(Stop::terminal(reasons::NO_BACKUP_ACTION, format!("ActionSet {name} has no backup.backupData")));
     };
     if !parts.pre_backup.is_empty() || !parts.post_backup.is_empty() {
         return not_served("backup.preBackup and backup.postBackup");
     }
-    if let Some(unknown) = backup
-        .spec
-        .parameters
-        .iter()
-        .find(|p| !parts.with_parameters.contains(&p.name))
-    {
+    if let Some(unknown) = backup.spec.parameters.iter().find(|p| !parts.with_parameters.contains(&p.name)) {
         return Err(Stop::terminal(
             reasons::INVALID_PARAMETERS,
-            format!(
-                "spec.parameters: ActionSet {name} does not take {}",
-                unknown.name
-            ),
+            format!("spec.parameters: ActionSet {name} does not take {}", unknown.name),
         ));
     }
     Ok(())
@@ -117,18 +83,9 @@ pub fn check_actions(backup: &Backup, actions: &ActionSet) -> Result<(), Stop> {
 ///
 /// # Errors
 /// Wait where there is no default repository, or more than one.
-pub fn repo_name(
-    backup: &Backup,
-    policy: &BackupPolicy,
-    defaults: &[String],
-) -> Result<String, Stop> {
-    let label = backup
-        .labels()
-        .get(api_types::contract::labels::BACKUP_REPO_NAME)
-        .cloned();
-    let chosen = label
-        .or_else(|| policy.spec.backup_repo_name.clone())
-        .filter(|n| !n.is_empty());
+pub fn repo_name(backup: &Backup, policy: &BackupPolicy, defaults: &[String]) -> Result<String, Stop> {
+    let label = backup.labels().get(api_types::contract::labels::BACKUP_REPO_NAME).cloned();
+    let chosen = label.or_else(|| policy.spec.backup_repo_name.clone()).filter(|n| !n.is_empty());
     match (chosen, defaults) {
         (Some(name), _) => Ok(name),
         (None, [only]) => Ok(only.clone()),
@@ -164,14 +121,8 @@ pub fn check_repo(repo: &BackupRepo) -> Result<(), Stop> {
     }
     let status = repo.status.as_ref();
     let blocker = status.and_then(|s| s.conditions.iter().find(|c| c.status != "True"));
-    let why = blocker.map_or_else(
-        || "it was not checked yet".to_owned(),
-        |c| format!("{}: {}", c.reason, c.message),
-    );
-    Err(Stop::wait(
-        reasons::BACKUP_REPO_NOT_READY,
-        format!("BackupRepo {name} is not Ready: {why}"),
-    ))
+    let why = blocker.map_or_else(|| "it was not checked yet".to_owned(), |c| format!("{}: {}", c.reason, c.message));
+    Err(Stop::wait(reasons::BACKUP_REPO_NOT_READY, format!("BackupRepo {name} is not Ready: {why}")))
 }
 
 /// The pods of one target to back up, chosen from those its selector matches (behaviour-backup
@@ -186,25 +137,16 @@ pub fn target_pods(target: &BackupTarget, mut pods: Vec<Pod>) -> Result<BackupSt
     let chosen: Vec<String> = if all {
         pods.iter().map(ResourceExt::name_any).collect()
     } else {
-        pods.iter()
-            .filter(|p| is_available(p))
-            .take(1)
-            .map(ResourceExt::name_any)
-            .collect()
+        pods.iter().filter(|p| is_available(p)).take(1).map(ResourceExt::name_any).collect()
     };
     if chosen.is_empty() {
-        let labels = selector
-            .map(|s| format!("{:?}", s.match_labels))
-            .unwrap_or_default();
+        let labels = selector.map(|s| format!("{:?}", s.match_labels)).unwrap_or_default();
         let found = if pods.is_empty() {
             format!("no pod matches {labels}")
         } else {
             format!("none of {} pods that match {labels} is Ready", pods.len())
         };
-        return Err(Stop::wait(
-            reasons::TARGET_POD_NOT_FOUND,
-            format!("target.podSelector: {found}"),
-        ));
+        return Err(Stop::wait(reasons::TARGET_POD_NOT_FOUND, format!("target.podSelector: {found}")));
     }
     let mut recorded = BackupStatusTarget::from(target.clone());
     recorded.selected_target_pods = chosen;

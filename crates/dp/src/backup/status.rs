@@ -5,8 +5,7 @@ use crate::backup::build::{action_name, job_name};
 use crate::error::Stop;
 use api_types::contract::conditions;
 use api_types::dp::{
-    ActionPhase, ActionStatus, ActionType, Backup, BackupPhase, BackupStatus, BackupStatusTarget,
-    BackupTimeRange,
+    ActionPhase, ActionStatus, ActionType, Backup, BackupPhase, BackupStatus, BackupStatusTarget, BackupTimeRange,
 };
 use api_types::retention::Retention;
 use controller_kit::conditions::{self as kit, Status};
@@ -26,11 +25,7 @@ pub fn blocked(status: &mut BackupStatus, stop: &Stop, generation: Option<i64>, 
     kit::set(
         &mut status.conditions,
         conditions::backup::PROGRESSING,
-        if stop.class == Class::Terminal {
-            Status::False
-        } else {
-            Status::Unknown
-        },
+        if stop.class == Class::Terminal { Status::False } else { Status::Unknown },
         stop.reason,
         stop.message.clone(),
         generation,
@@ -40,9 +35,7 @@ pub fn blocked(status: &mut BackupStatus, stop: &Stop, generation: Option<i64>, 
 
 /// Nothing blocks.
 pub fn unblocked(status: &mut BackupStatus) {
-    status
-        .conditions
-        .retain(|c| c.type_ != conditions::backup::PROGRESSING);
+    status.conditions.retain(|c| c.type_ != conditions::backup::PROGRESSING);
 }
 
 /// Ends a backup that can never work.
@@ -80,11 +73,7 @@ pub fn started(backup: &Backup, start: Start, now: Timestamp) -> BackupStatus {
     status.backup_method = Some(start.method);
     status.backup_repo_name = Some(start.repo);
     status.persistent_volume_claim_name = Some(start.claim);
-    status.actions = start
-        .targets
-        .iter()
-        .flat_map(|t| new_actions(backup, t))
-        .collect();
+    status.actions = start.targets.iter().flat_map(|t| new_actions(backup, t)).collect();
     if start.several {
         status.targets = start.targets;
     } else {
@@ -112,12 +101,7 @@ fn new_actions(backup: &Backup, target: &BackupStatusTarget) -> Vec<ActionStatus
             ..ActionStatus::default()
         }
     };
-    target
-        .selected_target_pods
-        .iter()
-        .enumerate()
-        .map(one)
-        .collect()
+    target.selected_target_pods.iter().enumerate().map(one).collect()
 }
 
 /// `base` plus the retention of the backup; `None` keeps it for ever.
@@ -149,19 +133,12 @@ pub fn folded(backup: &Backup, outcomes: &[ActionOutcome], now: Timestamp) -> Ba
         blocked(&mut status, &blocked_by, backup.metadata.generation, now);
     }
     let phase_is = |phase: ActionPhase| move |a: &ActionStatus| a.phase.as_ref() == Some(&phase);
-    let ended =
-        |a: &ActionStatus| matches!(a.phase, Some(ActionPhase::Completed | ActionPhase::Failed));
+    let ended = |a: &ActionStatus| matches!(a.phase, Some(ActionPhase::Completed | ActionPhase::Failed));
     if !status.actions.iter().all(ended) {
         return status;
     }
     unblocked(&mut status);
-    let at = status
-        .actions
-        .iter()
-        .filter_map(|a| a.completion_timestamp.as_ref())
-        .map(|t| t.0)
-        .max()
-        .unwrap_or(now);
+    let at = status.actions.iter().filter_map(|a| a.completion_timestamp.as_ref()).map(|t| t.0).max().unwrap_or(now);
     status.completion_timestamp = Some(Time(at));
     let start = status.start_timestamp.as_ref().map_or(at, |t| t.0);
     status.duration = Some(api_types::duration::format(at.duration_since(start)));
@@ -178,39 +155,25 @@ pub fn folded(backup: &Backup, outcomes: &[ActionOutcome], now: Timestamp) -> Ba
 
 fn diagnosis(outcome: &ActionOutcome) -> Option<Stop> {
     match outcome.state.as_ref()? {
-        JobState::Running { blocked: Some(d) } => {
-            Some(Stop::wait(d.trouble.reason(), d.message.clone()))
-        }
+        JobState::Running { blocked: Some(d) } => Some(Stop::wait(d.trouble.reason(), d.message.clone())),
         _ => None,
     }
 }
 
 fn failures(actions: &[ActionStatus]) -> String {
-    let failed = actions
-        .iter()
-        .filter(|a| a.phase == Some(ActionPhase::Failed));
+    let failed = actions.iter().filter(|a| a.phase == Some(ActionPhase::Failed));
     let texts: Vec<String> = failed
         .map(|a| {
             let name = a.name.as_deref().unwrap_or_default();
-            format!(
-                "{name}: {}",
-                a.failure_reason.as_deref().unwrap_or("failed")
-            )
+            format!("{name}: {}", a.failure_reason.as_deref().unwrap_or("failed"))
         })
         .collect();
     format!("there are failed actions: {}", texts.join("; "))
 }
 
-fn fold_action(
-    action: &mut ActionStatus,
-    outcome: &ActionOutcome,
-    now: Timestamp,
-) -> Option<ActionInfo> {
+fn fold_action(action: &mut ActionStatus, outcome: &ActionOutcome, now: Timestamp) -> Option<ActionInfo> {
     let recorded = action.object_ref.as_ref().and_then(|r| r.uid.clone());
-    if matches!(
-        action.phase,
-        Some(ActionPhase::Completed | ActionPhase::Failed)
-    ) {
+    if matches!(action.phase, Some(ActionPhase::Completed | ActionPhase::Failed)) {
         return None; // a result is stored once (behaviour-backup D24)
     }
     if let (Some(uid), Some(reference)) = (&outcome.job_uid, &mut action.object_ref) {
@@ -237,10 +200,7 @@ fn fold_action(
         JobState::Succeeded { at, message } => {
             action.phase = Some(ActionPhase::Completed);
             action.completion_timestamp = Some(Time(at.unwrap_or(now)));
-            let info = message
-                .as_deref()
-                .and_then(RunResult::parse)
-                .and_then(|r| r.info)?;
+            let info = message.as_deref().and_then(RunResult::parse).and_then(|r| r.info)?;
             action.total_size.clone_from(&info.total_size);
             action.time_range = info.time_range.as_ref().map(time_range);
             Some(info)
@@ -249,19 +209,12 @@ fn fold_action(
 }
 
 fn told_by_wrapper(result: &RunResult, why: &str) -> String {
-    let said = if result.message.is_empty() {
-        why
-    } else {
-        &result.message
-    };
+    let said = if result.message.is_empty() { why } else { &result.message };
     let code = result.exit;
     if result.log_tail.is_empty() {
         format!("{said} (exit code {code})")
     } else {
-        format!(
-            "{said} (exit code {code}); last output: {}",
-            result.log_tail.trim()
-        )
+        format!("{said} (exit code {code}); last output: {}", result.log_tail.trim())
     }
 }
 
@@ -273,20 +226,12 @@ fn fail(action: &mut ActionStatus, at: Timestamp, why: String) {
 
 fn time_range(told: &mover_protocol::TimeRange) -> BackupTimeRange {
     let instant = |text: &Option<String>| text.as_ref()?.parse::<Timestamp>().ok().map(Time);
-    BackupTimeRange {
-        time_zone: told.time_zone.clone(),
-        start: instant(&told.start),
-        end: instant(&told.end),
-    }
+    BackupTimeRange { time_zone: told.time_zone.clone(), start: instant(&told.start), end: instant(&told.end) }
 }
 
 /// Sizes add up, ranges span (behaviour-backup D6: several pods overwrote each other).
 fn gather(status: &mut BackupStatus, infos: Vec<ActionInfo>) {
-    let sizes: Vec<&String> = status
-        .actions
-        .iter()
-        .filter_map(|a| a.total_size.as_ref())
-        .collect();
+    let sizes: Vec<&String> = status.actions.iter().filter_map(|a| a.total_size.as_ref()).collect();
     match sizes.as_slice() {
         [] => {}
         [only] => status.total_size = Some((*only).clone()),
@@ -295,27 +240,12 @@ fn gather(status: &mut BackupStatus, infos: Vec<ActionInfo>) {
             status.total_size = Some(sum.to_string());
         }
     }
-    let ranges: Vec<&BackupTimeRange> = status
-        .actions
-        .iter()
-        .filter_map(|a| a.time_range.as_ref())
-        .collect();
+    let ranges: Vec<&BackupTimeRange> = status.actions.iter().filter_map(|a| a.time_range.as_ref()).collect();
     if let Some(first) = ranges.first() {
-        let start = ranges
-            .iter()
-            .filter_map(|r| r.start.as_ref())
-            .map(|t| t.0)
-            .min();
-        let end = ranges
-            .iter()
-            .filter_map(|r| r.end.as_ref())
-            .map(|t| t.0)
-            .max();
-        status.time_range = Some(BackupTimeRange {
-            time_zone: first.time_zone.clone(),
-            start: start.map(Time),
-            end: end.map(Time),
-        });
+        let start = ranges.iter().filter_map(|r| r.start.as_ref()).map(|t| t.0).min();
+        let end = ranges.iter().filter_map(|r| r.end.as_ref()).map(|t| t.0).max();
+        status.time_range =
+            Some(BackupTimeRange { time_zone: first.time_zone.clone(), start: start.map(Time), end: end.map(Time) });
     }
     let extras: Vec<_> = infos.into_iter().flat_map(|i| i.extras).collect();
     if !extras.is_empty() {

@@ -8,22 +8,11 @@ pub fn status(policy: &BackupPolicy) -> BackupPolicyStatus {
     let own = problem("spec.targets", &policy.spec.targets);
     let of_methods = || {
         let methods = policy.spec.backup_methods.iter();
-        methods
-            .filter_map(|m| {
-                problem(
-                    &format!("spec.backupMethods[{}].targets", m.name),
-                    &m.targets,
-                )
-            })
-            .next()
+        methods.filter_map(|m| problem(&format!("spec.backupMethods[{}].targets", m.name), &m.targets)).next()
     };
     let message = own.or_else(of_methods);
     BackupPolicyStatus {
-        phase: Some(if message.is_none() {
-            Phase::Available
-        } else {
-            Phase::Unavailable
-        }),
+        phase: Some(if message.is_none() { Phase::Available } else { Phase::Unavailable }),
         message,
         observed_generation: policy.metadata.generation,
     }

@@ -30,12 +30,7 @@ pub struct Hands {
 
 impl Hands {
     /// Carries out `plan`.
-    pub async fn apply(
-        &self,
-        seen: &Observed,
-        plan: Plan,
-        context: &Context,
-    ) -> Result<Again, Error> {
+    pub async fn apply(&self, seen: &Observed, plan: Plan, context: &Context) -> Result<Again, Error> {
         match plan {
             Plan::Leave => {}
             Plan::Store(report, state) => self.store(seen, &report, &state).await?,
@@ -47,13 +42,11 @@ impl Hands {
     }
 
     fn claims(&self, seen: &Observed) -> Api<PersistentVolumeClaim> {
-        self.writer
-            .namespaced(&seen.claim.namespace().unwrap_or_default())
+        self.writer.namespaced(&seen.claim.namespace().unwrap_or_default())
     }
 
     fn restores(&self, seen: &Observed) -> Api<Restore> {
-        self.writer
-            .namespaced(&seen.claim.namespace().unwrap_or_default())
+        self.writer.namespaced(&seen.claim.namespace().unwrap_or_default())
     }
 
     async fn store(&self, seen: &Observed, report: &Report, state: &State) -> Result<(), Error> {
@@ -61,25 +54,13 @@ impl Hands {
         let Some(body) = status::apply_body(claim, report, state, clock::now()) else {
             return Ok(());
         };
-        self.writer
-            .apply_status(&self.claims(seen), &claim.name_any(), &body)
-            .await?;
+        self.writer.apply_status(&self.claims(seen), &claim.name_any(), &body).await?;
         if state.attempt > seen.state.attempt {
-            self.events
-                .normal(claim, event_reasons::claim::START, &report.message)
-                .await;
+            self.events.normal(claim, event_reasons::claim::START, &report.message).await;
         }
         match report.restore {
-            "True" => {
-                self.events
-                    .normal(claim, event_reasons::claim::SUCCEED, &report.message)
-                    .await
-            }
-            "False" => {
-                self.events
-                    .warning(claim, event_reasons::claim::FAILED, &report.message)
-                    .await
-            }
+            "True" => self.events.normal(claim, event_reasons::claim::SUCCEED, &report.message).await,
+            "False" => self.events.warning(claim, event_reasons::claim::FAILED, &report.message).await,
             _ => {}
         }
         Ok(())
@@ -93,42 +74,26 @@ impl Hands {
             // Ours and new, or somebody else's: the cache will tell, and the plan with it.
             Err(error) if error.is_already_exists() => Ok(()),
             Err(error) if error.is_invalid() => {
-                let stop =
-                    Stop::terminal(reasons::INVALID_CLAIM, controller_kit::error::chain(&error));
+                let stop = Stop::terminal(reasons::INVALID_CLAIM, controller_kit::error::chain(&error));
                 self.store(seen, &Report::of_stop(&stop), &seen.state).await
             }
             Err(error) => Err(error.into()),
         }
     }
 
-    async fn start_execution(
-        &self,
-        seen: &Observed,
-        intent: &super::decide::Intent,
-    ) -> Result<(), Error> {
+    async fn start_execution(&self, seen: &Observed, intent: &super::decide::Intent) -> Result<(), Error> {
         let Some(prime) = &seen.rebind.prime else {
             return Ok(());
         };
         let announced = json!({"metadata": {"uid": prime.uid.0, "annotations": {annotations::EXECUTION: "announced"}}});
-        self.writer
-            .merge(&self.claims(seen), &seen.prime_name, &announced)
-            .await?;
+        self.writer.merge(&self.claims(seen), &seen.prime_name, &announced).await?;
         let target = &seen.rebind.target;
-        let restore = build::execution(
-            &seen.claim,
-            intent,
-            target.attempt,
-            &prime.uid.0,
-            target.node.as_deref(),
-        );
+        let restore = build::execution(&seen.claim, intent, target.attempt, &prime.uid.0, target.node.as_deref());
         match self.writer.create(&self.restores(seen), &restore).await {
             Ok(_) => Ok(()),
             Err(error) if error.is_already_exists() => Ok(()),
             Err(error) if error.is_invalid() => {
-                let stop = Stop::terminal(
-                    reasons::INVALID_RESTORE_PARAMETERS,
-                    controller_kit::error::chain(&error),
-                );
+                let stop = Stop::terminal(reasons::INVALID_RESTORE_PARAMETERS, controller_kit::error::chain(&error));
                 self.store(seen, &Report::of_stop(&stop), &seen.state).await
             }
             Err(error) => Err(error.into()),
@@ -137,10 +102,7 @@ impl Hands {
 
     async fn rebind(&self, seen: &Observed, write: Write, context: &Context) -> Result<(), Error> {
         match write {
-            Write::HandOverVolume {
-                volume,
-                expect_claim,
-            } => {
+            Write::HandOverVolume { volume, expect_claim } => {
                 let cached = context.stores.volumes.get("", &volume);
                 let annotated = cached.is_some_and(|v| v.metadata.annotations.is_some());
                 let patch = hand_over_patch(seen, &expect_claim.0, annotated);
@@ -160,30 +122,19 @@ impl Hands {
                     },
                     "spec": {"volumeName": volume},
                 });
-                self.writer
-                    .merge(&self.claims(seen), &seen.claim.name_any(), &body)
-                    .await?;
+                self.writer.merge(&self.claims(seen), &seen.claim.name_any(), &body).await?;
                 Ok(())
             }
             Write::DeletePrime { uid } => {
                 let api = self.claims(seen);
-                self.writer
-                    .delete(
-                        &api,
-                        &seen.prime_name,
-                        &uid.0,
-                        PropagationPolicy::Background,
-                    )
-                    .await?;
+                self.writer.delete(&api, &seen.prime_name, &uid.0, PropagationPolicy::Background).await?;
                 Ok(())
             }
             Write::DeleteExecution { .. } => {
                 let api = self.restores(seen);
                 if let Some(restore) = self.writer.get(&api, &seen.prime_name).await? {
                     let uid = restore.uid().unwrap_or_default();
-                    self.writer
-                        .delete(&api, &seen.prime_name, &uid, PropagationPolicy::Foreground)
-                        .await?;
+                    self.writer.delete(&api, &seen.prime_name, &uid, PropagationPolicy::Foreground).await?;
                 }
                 Ok(())
             }
@@ -199,12 +150,8 @@ impl Hands {
 /// Tests the holder's UID, replaces the whole claim reference and writes the proof, all or nothing.
 fn hand_over_patch(seen: &Observed, prime_uid: &str, annotated: bool) -> Value {
     let claim = seen.claim.as_ref();
-    let source = claim
-        .spec
-        .as_ref()
-        .and_then(|s| s.data_source_ref.as_ref())
-        .map(|s| s.name.clone())
-        .unwrap_or_default();
+    let source =
+        claim.spec.as_ref().and_then(|s| s.data_source_ref.as_ref()).map(|s| s.name.clone()).unwrap_or_default();
     let mode = match seen.rebind.mode {
         Mode::Data => annotations::POPULATED_MODE_DATA,
         Mode::ProvisionOnly => annotations::POPULATED_MODE_PROVISIONED,
@@ -223,16 +170,10 @@ fn hand_over_patch(seen: &Observed, prime_uid: &str, annotated: bool) -> Value {
     for (key, value) in [
         (annotations::POPULATE_FROM, source),
         (annotations::POPULATED_TARGET_UID, uid),
-        (
-            annotations::POPULATED_ATTEMPT,
-            seen.state.attempt.to_string(),
-        ),
+        (annotations::POPULATED_ATTEMPT, seen.state.attempt.to_string()),
         (annotations::POPULATED_MODE, mode.to_owned()),
     ] {
-        let path = format!(
-            "/metadata/annotations/{}",
-            key.replace('~', "~0").replace('/', "~1")
-        );
+        let path = format!("/metadata/annotations/{}", key.replace('~', "~0").replace('/', "~1"));
         patch.push(json!({"op": "add", "path": path, "value": value}));
     }
     Value::Array(patch)

@@ -5,9 +5,8 @@ use super::rebind::Attempt;
 use crate::context::LAST_APPLIED;
 use api_types::contract::{annotations, labels, names::POPULATE_PREFIX};
 use api_types::dp::{
-    BackupRef, ClaimMetadata, DataRestorePolicy, PrepareDataConfig,
-    RequiredPolicyForAllPodSelection, Restore, RestoreSpec, RestoreVolumeClaim, SchedulingSpec,
-    SourceOfOneToMany,
+    BackupRef, ClaimMetadata, DataRestorePolicy, PrepareDataConfig, RequiredPolicyForAllPodSelection, Restore,
+    RestoreSpec, RestoreVolumeClaim, SchedulingSpec, SourceOfOneToMany,
 };
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimSpec, Toleration};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
@@ -39,11 +38,7 @@ fn owned_by(claim: &PersistentVolumeClaim) -> Vec<OwnerReference> {
 }
 
 /// The claim that is filled in place of `claim`. `node` is where its consumer runs.
-pub fn prime(
-    claim: &PersistentVolumeClaim,
-    attempt: Attempt,
-    node: Option<&str>,
-) -> PersistentVolumeClaim {
+pub fn prime(claim: &PersistentVolumeClaim, attempt: Attempt, node: Option<&str>) -> PersistentVolumeClaim {
     let name = prime_name(claim);
     let mut notes = BTreeMap::from([(annotations::ATTEMPT.to_owned(), attempt.to_string())]);
     if let Some(node) = node {
@@ -54,10 +49,7 @@ pub fn prime(
             name: Some(name.clone()),
             namespace: claim.namespace(),
             labels: Some(BTreeMap::from([
-                (
-                    labels::MANAGED_BY.to_owned(),
-                    labels::MANAGED_BY_DP.to_owned(),
-                ),
+                (labels::MANAGED_BY.to_owned(), labels::MANAGED_BY_DP.to_owned()),
                 (labels::POPULATE_PVC.to_owned(), name),
             ])),
             annotations: Some(notes),
@@ -81,26 +73,16 @@ pub fn execution(
     let (namespace, backup) = &intent.backup;
     let own = claim.namespace().unwrap_or_default();
     let mut scheduling = intent.scheduling.clone().unwrap_or_else(|| SchedulingSpec {
-        tolerations: vec![Toleration {
-            operator: Some("Exists".into()),
-            ..Toleration::default()
-        }],
+        tolerations: vec![Toleration { operator: Some("Exists".into()), ..Toleration::default() }],
         ..SchedulingSpec::default()
     });
     if let Some(node) = node {
-        scheduling
-            .node_selector
-            .insert("kubernetes.io/hostname".into(), node.into());
+        scheduling.node_selector.insert("kubernetes.io/hostname".into(), node.into());
     }
-    let from_one = intent
-        .source_pod
-        .as_ref()
-        .map(|pod| RequiredPolicyForAllPodSelection {
-            data_restore_policy: DataRestorePolicy::OneToMany,
-            source_of_one_to_many: Some(SourceOfOneToMany {
-                target_pod_name: pod.clone(),
-            }),
-        });
+    let from_one = intent.source_pod.as_ref().map(|pod| RequiredPolicyForAllPodSelection {
+        data_restore_policy: DataRestorePolicy::OneToMany,
+        source_of_one_to_many: Some(SourceOfOneToMany { target_pod_name: pod.clone() }),
+    });
     let mut restore = Restore::new(
         &name,
         RestoreSpec {
@@ -140,10 +122,7 @@ pub fn execution(
     restore.metadata.annotations = Some(BTreeMap::from([
         (annotations::ATTEMPT.to_owned(), attempt.to_string()),
         (annotations::PRIME_UID.to_owned(), prime_uid.to_owned()),
-        (
-            annotations::RESTORE_SOURCE_NAMESPACE.to_owned(),
-            namespace.clone(),
-        ),
+        (annotations::RESTORE_SOURCE_NAMESPACE.to_owned(), namespace.clone()),
         noted(claim, annotations::RESTORE_COMPONENT),
         noted(claim, annotations::RESTORE_VOLUME_TEMPLATE),
     ]));
@@ -152,10 +131,7 @@ pub fn execution(
 
 fn noted(claim: &PersistentVolumeClaim, key: &str) -> (String, String) {
     debug_assert_ne!(key, LAST_APPLIED);
-    (
-        key.to_owned(),
-        claim.annotations().get(key).cloned().unwrap_or_default(),
-    )
+    (key.to_owned(), claim.annotations().get(key).cloned().unwrap_or_default())
 }
 
 fn execution_labels(
@@ -165,24 +141,13 @@ fn execution_labels(
     backup: &str,
 ) -> BTreeMap<String, String> {
     let mut all = BTreeMap::from([
-        (
-            labels::MANAGED_BY.to_owned(),
-            labels::MANAGED_BY_DP.to_owned(),
-        ),
+        (labels::MANAGED_BY.to_owned(), labels::MANAGED_BY_DP.to_owned()),
         (labels::RESTORE.to_owned(), name.to_owned()),
         (labels::RESTORE_NAMESPACE.to_owned(), namespace.to_owned()),
         (labels::POPULATE_PVC.to_owned(), name.to_owned()),
-        (
-            labels::BACKUP_NAME.to_owned(),
-            controller_kit::names::cut(backup, controller_kit::names::LIMIT).to_owned(),
-        ),
+        (labels::BACKUP_NAME.to_owned(), controller_kit::names::cut(backup, controller_kit::names::LIMIT).to_owned()),
     ]);
-    for key in [
-        labels::INSTANCE,
-        labels::COMPONENT_NAME,
-        labels::SHARDING_NAME,
-        labels::VCT_NAME,
-    ] {
+    for key in [labels::INSTANCE, labels::COMPONENT_NAME, labels::SHARDING_NAME, labels::VCT_NAME] {
         if let Some(value) = claim.labels().get(key).filter(|v| !v.is_empty()) {
             all.insert(key.to_owned(), value.clone());
         }

@@ -78,11 +78,7 @@ pub fn source_ref(claim: &PersistentVolumeClaim) -> Result<Option<SourceRef>, St
     }
     let own = claim.namespace().unwrap_or_default();
     let explicit = source.namespace.clone().filter(|n| !n.is_empty());
-    let noted = claim
-        .annotations()
-        .get(annotations::RESTORE_SOURCE_NAMESPACE)
-        .cloned()
-        .filter(|n| !n.is_empty());
+    let noted = claim.annotations().get(annotations::RESTORE_SOURCE_NAMESPACE).cloned().filter(|n| !n.is_empty());
     let namespace = match (source.kind.as_str(), explicit, noted) {
         ("Restore", Some(other), _) if other != own => {
             return Err(Stop::terminal(
@@ -106,18 +102,11 @@ pub fn source_ref(claim: &PersistentVolumeClaim) -> Result<Option<SourceRef>, St
         ("Backup", explicit, noted) => explicit.or(noted).unwrap_or(own),
         _ => return Ok(None),
     };
-    Ok(Some(SourceRef {
-        kind: source.kind.clone(),
-        namespace,
-        name: source.name.clone(),
-    }))
+    Ok(Some(SourceRef { kind: source.kind.clone(), namespace, name: source.name.clone() }))
 }
 
 /// The backup that a claim reads, as far as its source is known.
-pub fn backup_ref(
-    source: &SourceRef,
-    source_restore: Option<&Restore>,
-) -> Option<(String, String)> {
+pub fn backup_ref(source: &SourceRef, source_restore: Option<&Restore>) -> Option<(String, String)> {
     if source.kind == "Backup" {
         return Some((source.namespace.clone(), source.name.clone()));
     }
@@ -141,46 +130,24 @@ pub fn decide(seen: &Sources<'_>, source: &SourceRef) -> Result<Intent, Stop> {
     if namespace != own {
         return Err(Stop::wait(
             reasons::GRANT_MISSING,
-            format!(
-                "Backup {namespace}/{name} is in another namespace; reading it needs a ReferenceGrant there"
-            ),
+            format!("Backup {namespace}/{name} is in another namespace; reading it needs a ReferenceGrant there"),
         ));
     }
-    let backup = seen.backup.ok_or_else(|| {
-        Stop::wait(
-            reasons::BACKUP_NOT_FOUND,
-            format!("there is no Backup {namespace}/{name}"),
-        )
-    })?;
+    let backup = seen
+        .backup
+        .ok_or_else(|| Stop::wait(reasons::BACKUP_NOT_FOUND, format!("there is no Backup {namespace}/{name}")))?;
     usable(backup)?;
     let actions = check_actions(seen, backup)?;
     let (mode, target, pod, volume) = match source_restore {
         Some(restore) => {
             let target = restore.spec.backup.source_target_name.clone();
-            let config = restore
-                .spec
-                .prepare_data_config
-                .as_ref()
-                .and_then(|c| c.data_source_ref.as_ref());
-            (
-                Mode::Data,
-                target,
-                None,
-                config.and_then(|c| c.volume_source.clone()),
-            )
+            let config = restore.spec.prepare_data_config.as_ref().and_then(|c| c.data_source_ref.as_ref());
+            (Mode::Data, target, None, config.and_then(|c| c.volume_source.clone()))
         }
         None => source::choose(claim, backup, &asked)?,
     };
-    let has_prepare = actions
-        .spec
-        .restore
-        .as_ref()
-        .is_some_and(|r| r.prepare_data.is_some());
-    let has_post_ready = actions
-        .spec
-        .restore
-        .as_ref()
-        .is_some_and(|r| !r.post_ready.is_empty());
+    let has_prepare = actions.spec.restore.as_ref().is_some_and(|r| r.prepare_data.is_some());
+    let has_post_ready = actions.spec.restore.as_ref().is_some_and(|r| !r.post_ready.is_empty());
     let mode = match (mode, has_prepare, has_post_ready) {
         (Mode::ProvisionOnly, _, _) => Mode::ProvisionOnly,
         (Mode::Data, true, _) => Mode::Data,
@@ -197,10 +164,7 @@ pub fn decide(seen: &Sources<'_>, source: &SourceRef) -> Result<Intent, Stop> {
         (Mode::Data, false, false) => {
             return Err(Stop::terminal(
                 reasons::NO_RESTORE_ACTION,
-                format!(
-                    "ActionSet {} has neither restore.prepareData nor restore.postReady",
-                    actions.name_any()
-                ),
+                format!("ActionSet {} has neither restore.prepareData nor restore.postReady", actions.name_any()),
             ));
         }
     };
@@ -233,10 +197,7 @@ pub fn decide(seen: &Sources<'_>, source: &SourceRef) -> Result<Intent, Stop> {
 }
 
 fn check_class(claim: &PersistentVolumeClaim, class: Option<&StorageClass>) -> Result<(), Stop> {
-    let name = claim
-        .spec
-        .as_ref()
-        .and_then(|s| s.storage_class_name.as_deref());
+    let name = claim.spec.as_ref().and_then(|s| s.storage_class_name.as_deref());
     let class = match (name, class) {
         (None, _) => return Ok(()),
         (Some(""), _) => {
@@ -270,19 +231,13 @@ fn check_class(claim: &PersistentVolumeClaim, class: Option<&StorageClass>) -> R
 fn source_restore<'a>(seen: &Sources<'a>, source: &SourceRef) -> Result<&'a Restore, Stop> {
     let restore = seen.source_restore.ok_or_else(|| {
         let at = format!("{}/{}", source.namespace, source.name);
-        Stop::wait(
-            reasons::SOURCE_RESTORE_NOT_FOUND,
-            format!("spec.dataSourceRef: there is no Restore {at}"),
-        )
+        Stop::wait(reasons::SOURCE_RESTORE_NOT_FOUND, format!("spec.dataSourceRef: there is no Restore {at}"))
     })?;
     let config = restore.spec.prepare_data_config.as_ref();
     if config.is_none_or(|c| c.data_source_ref.is_none()) {
         return Err(Stop::terminal(
             reasons::NO_RESTORE_ACTION,
-            format!(
-                "Restore {} has no spec.prepareDataConfig.dataSourceRef",
-                source.name
-            ),
+            format!("Restore {} has no spec.prepareDataConfig.dataSourceRef", source.name),
         ));
     }
     Ok(restore)
@@ -290,16 +245,9 @@ fn source_restore<'a>(seen: &Sources<'a>, source: &SourceRef) -> Result<&'a Rest
 
 fn check_actions<'a>(seen: &Sources<'a>, backup: &Backup) -> Result<&'a ActionSet, Stop> {
     let name = backup.name_any();
-    let method = backup
-        .status
-        .as_ref()
-        .and_then(|s| s.backup_method.as_ref())
-        .ok_or_else(|| {
-            Stop::terminal(
-                reasons::BACKUP_FAILED,
-                format!("Backup {name} recorded no method (status.backupMethod)"),
-            )
-        })?;
+    let method = backup.status.as_ref().and_then(|s| s.backup_method.as_ref()).ok_or_else(|| {
+        Stop::terminal(reasons::BACKUP_FAILED, format!("Backup {name} recorded no method (status.backupMethod)"))
+    })?;
     if method.snapshot_volumes() {
         return Err(Stop::terminal(
             reasons::NOT_SERVED_YET,
@@ -313,16 +261,10 @@ fn check_actions<'a>(seen: &Sources<'a>, backup: &Backup) -> Result<&'a ActionSe
             format!("there is no ActionSet {wanted}, which Backup {name} was made with"),
         )
     })?;
-    if !matches!(
-        actions.spec.backup_type,
-        BackupType::Full | BackupType::Selective
-    ) {
+    if !matches!(actions.spec.backup_type, BackupType::Full | BackupType::Selective) {
         return Err(Stop::terminal(
             reasons::NOT_SERVED_YET,
-            format!(
-                "ActionSet {wanted}: restoring backupType {} is not served yet",
-                actions.spec.backup_type
-            ),
+            format!("ActionSet {wanted}: restoring backupType {} is not served yet", actions.spec.backup_type),
         ));
     }
     Ok(actions)

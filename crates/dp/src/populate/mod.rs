@@ -24,17 +24,8 @@ use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use std::sync::Arc;
 
 /// One look at one claim.
-pub async fn reconcile(
-    key: Key,
-    context: Arc<Context>,
-    hands: apply::Hands,
-) -> Result<Again, Error> {
-    let Some(claim) = context
-        .stores
-        .claims
-        .get(&key.namespace, &key.name)
-        .filter(|c| names_our_source(c))
-    else {
+pub async fn reconcile(key: Key, context: Arc<Context>, hands: apply::Hands) -> Result<Again, Error> {
+    let Some(claim) = context.stores.claims.get(&key.namespace, &key.name).filter(|c| names_our_source(c)) else {
         return Ok(Again::OnEvent);
     };
     let Some(seen) = observe::observe(claim, &context.stores, &hands.writer).await? else {
@@ -46,11 +37,7 @@ pub async fn reconcile(
 
 /// Whether a claim of ours still waits for something: neither True nor False is stored.
 pub fn is_unsettled(claim: &PersistentVolumeClaim) -> bool {
-    let conditions = claim
-        .status
-        .as_ref()
-        .and_then(|s| s.conditions.as_deref())
-        .unwrap_or_default();
+    let conditions = claim.status.as_ref().and_then(|s| s.conditions.as_deref()).unwrap_or_default();
     let verdict = conditions.iter().find(|c| c.type_ == RESTORE);
     names_our_source(claim) && verdict.is_none_or(|c| c.status != "True" && c.status != "False")
 }

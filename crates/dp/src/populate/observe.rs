@@ -33,56 +33,33 @@ pub async fn observe(
     };
     let namespace = claim.namespace().unwrap_or_default();
     let name = prime_name(&claim);
-    let class = claim
-        .spec
-        .as_ref()
-        .and_then(|s| s.storage_class_name.as_deref())
-        .and_then(|c| stores.classes.get("", c));
-    let waits = class
-        .as_ref()
-        .is_some_and(|c| c.volume_binding_mode.as_deref() == Some("WaitForFirstConsumer"));
+    let class =
+        claim.spec.as_ref().and_then(|s| s.storage_class_name.as_deref()).and_then(|c| stores.classes.get("", c));
+    let waits = class.as_ref().is_some_and(|c| c.volume_binding_mode.as_deref() == Some("WaitForFirstConsumer"));
     let state = State::of(&claim);
-    let retry = claim
-        .annotations()
-        .get(annotations::RETRY)
-        .cloned()
-        .unwrap_or_default();
+    let retry = claim.annotations().get(annotations::RETRY).cloned().unwrap_or_default();
     let target = target(&claim, &state, &retry, waits);
 
     let mut prime = stores.claims.get(&namespace, &name);
     let mut execution = stores.restores.get(&namespace, &name);
     if target.attempt > 0 && target.volume_name.is_none() {
-        let started = prime
-            .as_ref()
-            .is_some_and(|p| p.annotations().contains_key(annotations::EXECUTION));
+        let started = prime.as_ref().is_some_and(|p| p.annotations().contains_key(annotations::EXECUTION));
         if execution.is_none() && started {
-            execution = writer
-                .get(&writer.namespaced::<Restore>(&namespace), &name)
-                .await?
-                .map(Arc::new);
+            execution = writer.get(&writer.namespaced::<Restore>(&namespace), &name).await?.map(Arc::new);
         }
         if prime.is_none() && execution.is_some() {
-            prime = writer
-                .get(
-                    &writer.namespaced::<PersistentVolumeClaim>(&namespace),
-                    &name,
-                )
-                .await?
-                .map(Arc::new);
+            prime = writer.get(&writer.namespaced::<PersistentVolumeClaim>(&namespace), &name).await?.map(Arc::new);
         }
     }
     let prime_seen = prime.as_ref().map(|p| prime_of(p, &target.uid, waits));
     let volumes = volumes(&target, prime_seen.as_ref(), stores, writer).await?;
-    let execution_says = execution
-        .as_ref()
-        .and_then(|r| said(r, stores, &namespace, &name));
+    let execution_says = execution.as_ref().and_then(|r| said(r, stores, &namespace, &name));
     let leftovers = execution.is_none()
         && (!pods_of(stores, &namespace, &name).is_empty()
             || !stores
                 .jobs
                 .select(|j| {
-                    j.namespace().as_deref() == Some(&namespace)
-                        && j.labels().get(labels::RESTORE) == Some(&name)
+                    j.namespace().as_deref() == Some(&namespace) && j.labels().get(labels::RESTORE) == Some(&name)
                 })
                 .is_empty());
     let intent = source.and_then(|source| intent(&claim, &source, class.as_deref(), stores));
@@ -96,11 +73,7 @@ pub async fn observe(
             volumes: volumes.0,
             leftovers,
         },
-        accept: claim
-            .annotations()
-            .get(annotations::ACCEPT)
-            .cloned()
-            .filter(|a| !a.is_empty()),
+        accept: claim.annotations().get(annotations::ACCEPT).cloned().filter(|a| !a.is_empty()),
         claim,
         state,
         retry,
@@ -121,11 +94,9 @@ fn intent(
         "Restore" => stores.restores.get(&source.namespace, &source.name),
         _ => None,
     };
-    let backup = decide::backup_ref(source, source_restore.as_deref())
-        .and_then(|(ns, name)| stores.backups.get(&ns, &name));
-    let method = backup
-        .as_ref()
-        .and_then(|b| b.status.as_ref()?.backup_method.as_ref());
+    let backup =
+        decide::backup_ref(source, source_restore.as_deref()).and_then(|(ns, name)| stores.backups.get(&ns, &name));
+    let method = backup.as_ref().and_then(|b| b.status.as_ref()?.backup_method.as_ref());
     let action_set = method.and_then(|m| stores.action_sets.get("", m.action_set_name()?));
     let sources = Sources {
         claim,
@@ -139,26 +110,13 @@ fn intent(
 
 fn target(claim: &PersistentVolumeClaim, state: &State, retry: &str, waits: bool) -> Target {
     let notes = claim.annotations();
-    let conditions = claim
-        .status
-        .as_ref()
-        .and_then(|s| s.conditions.as_deref())
-        .unwrap_or_default();
-    let stored = conditions
-        .iter()
-        .find(|c| c.type_ == conditions::claim::RESTORE);
-    let node = notes
-        .get(annotations::SELECTED_NODE)
-        .cloned()
-        .filter(|n| waits && !n.is_empty());
+    let conditions = claim.status.as_ref().and_then(|s| s.conditions.as_deref()).unwrap_or_default();
+    let stored = conditions.iter().find(|c| c.type_ == conditions::claim::RESTORE);
+    let node = notes.get(annotations::SELECTED_NODE).cloned().filter(|n| waits && !n.is_empty());
     Target {
         uid: Uid(state.uid.clone()),
         deleting: claim.metadata.deletion_timestamp.is_some(),
-        volume_name: claim
-            .spec
-            .as_ref()
-            .and_then(|s| s.volume_name.clone())
-            .filter(|n| !n.is_empty()),
+        volume_name: claim.spec.as_ref().and_then(|s| s.volume_name.clone()).filter(|n| !n.is_empty()),
         bind_completed: notes.contains_key(annotations::BIND_COMPLETED),
         bound_by_controller: notes.contains_key(annotations::BOUND_BY_CONTROLLER),
         attempt: state.attempt,
@@ -169,25 +127,17 @@ fn target(claim: &PersistentVolumeClaim, state: &State, retry: &str, waits: bool
             None => Verdict::Unset,
         },
         retry_asked: !retry.is_empty() && retry != state.retry,
-        accepted: notes
-            .get(annotations::ACCEPT)
-            .is_some_and(|a| !a.is_empty()),
+        accepted: notes.get(annotations::ACCEPT).is_some_and(|a| !a.is_empty()),
         needs_node: waits && node.is_none(),
         node,
     }
 }
 
 fn number(notes: &std::collections::BTreeMap<String, String>, key: &str) -> u32 {
-    notes
-        .get(key)
-        .and_then(|n| n.parse().ok())
-        .unwrap_or_default()
+    notes.get(key).and_then(|n| n.parse().ok()).unwrap_or_default()
 }
 
-fn owned(
-    owners: &[k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference],
-    uid: &Uid,
-) -> bool {
+fn owned(owners: &[k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference], uid: &Uid) -> bool {
     owners.iter().any(|o| o.uid == uid.0)
 }
 
@@ -200,15 +150,8 @@ fn prime_of(claim: &PersistentVolumeClaim, target: &Uid, waits: bool) -> Prime {
         attempt: number(notes, annotations::ATTEMPT),
         started: notes.contains_key(annotations::EXECUTION),
         deleting: claim.metadata.deletion_timestamp.is_some(),
-        bound_to: claim
-            .spec
-            .as_ref()
-            .and_then(|s| s.volume_name.clone())
-            .filter(|n| bound && !n.is_empty()),
-        node: notes
-            .get(annotations::SELECTED_NODE)
-            .cloned()
-            .filter(|n| waits && !n.is_empty()),
+        bound_to: claim.spec.as_ref().and_then(|s| s.volume_name.clone()).filter(|n| bound && !n.is_empty()),
+        node: notes.get(annotations::SELECTED_NODE).cloned().filter(|n| waits && !n.is_empty()),
     }
 }
 
@@ -218,22 +161,14 @@ fn execution_of(restore: &Restore, target: &Uid) -> Execution {
     let progress = match status.and_then(|s| s.phase.as_ref()) {
         Some(RestorePhase::Completed) => Progress::Done,
         Some(RestorePhase::Failed) => {
-            let stage =
-                status.and_then(|s| kit::get(&s.conditions, conditions::restore::PREPARE_DATA));
-            if stage.is_some_and(|c| c.reason == reasons::JOB_VANISHED) {
-                Progress::Lost
-            } else {
-                Progress::Failed
-            }
+            let stage = status.and_then(|s| kit::get(&s.conditions, conditions::restore::PREPARE_DATA));
+            if stage.is_some_and(|c| c.reason == reasons::JOB_VANISHED) { Progress::Lost } else { Progress::Failed }
         }
         _ => Progress::Running,
     };
     Execution {
         attempt: number(notes, annotations::ATTEMPT),
-        prime: Uid(notes
-            .get(annotations::PRIME_UID)
-            .cloned()
-            .unwrap_or_default()),
+        prime: Uid(notes.get(annotations::PRIME_UID).cloned().unwrap_or_default()),
         deleting: restore.metadata.deletion_timestamp.is_some(),
         ours: owned(restore.owner_references(), target),
         progress,
@@ -241,20 +176,13 @@ fn execution_of(restore: &Restore, target: &Uid) -> Execution {
 }
 
 /// What the execution says: the diagnosis of its pod, else its own first blocker.
-fn said(
-    restore: &Restore,
-    stores: &Stores,
-    namespace: &str,
-    name: &str,
-) -> Option<(&'static str, String)> {
+fn said(restore: &Restore, stores: &Stores, namespace: &str, name: &str) -> Option<(&'static str, String)> {
     let status = restore.status.as_ref()?;
     if status.phase == Some(RestorePhase::Completed) {
         return None;
     }
     if status.phase != Some(RestorePhase::Failed)
-        && let Some(found) = pods_of(stores, namespace, name)
-            .iter()
-            .find_map(|p| diagnose(p))
+        && let Some(found) = pods_of(stores, namespace, name).iter().find_map(|p| diagnose(p))
     {
         return Some((found.trouble.reason(), found.message));
     }
@@ -263,11 +191,8 @@ fn said(
         Some(reason) if reason != reasons::PROCESSING => reason,
         _ => reasons::POPULATING_DATA,
     };
-    let message = if blocker.message.is_empty() {
-        format!("Restore {name} is running")
-    } else {
-        blocker.message.clone()
-    };
+    let message =
+        if blocker.message.is_empty() { format!("Restore {name} is running") } else { blocker.message.clone() };
     Some((reason, message))
 }
 
@@ -276,11 +201,7 @@ fn volume_of(volume: &PersistentVolume) -> Volume {
     Volume {
         name: volume.name_any(),
         claimed_by: claim.and_then(|c| c.uid.clone()).map(Uid),
-        proof: volume
-            .annotations()
-            .get(annotations::POPULATED_TARGET_UID)
-            .cloned()
-            .map(Uid),
+        proof: volume.annotations().get(annotations::POPULATED_TARGET_UID).cloned().map(Uid),
     }
 }
 
@@ -291,33 +212,22 @@ async fn volumes(
     stores: &Stores,
     writer: &Writer,
 ) -> Result<(Vec<Volume>, bool), Error> {
-    let mut found: Vec<Arc<PersistentVolume>> = stores
-        .volumes
-        .select(|v| v.annotations().get(annotations::POPULATED_TARGET_UID) == Some(&target.uid.0));
-    let bound = target
-        .volume_name
-        .as_ref()
-        .or(prime.and_then(|p| p.bound_to.as_ref()));
+    let mut found: Vec<Arc<PersistentVolume>> =
+        stores.volumes.select(|v| v.annotations().get(annotations::POPULATED_TARGET_UID) == Some(&target.uid.0));
+    let bound = target.volume_name.as_ref().or(prime.and_then(|p| p.bound_to.as_ref()));
     if let Some(name) = bound.filter(|name| !found.iter().any(|v| v.name_any() == **name)) {
         let cached = stores.volumes.get("", name);
-        let holder = cached
-            .as_ref()
-            .and_then(|v| v.spec.as_ref()?.claim_ref.as_ref()?.uid.clone());
-        let expected = target.volume_name.is_none()
-            && prime.is_some_and(|p| holder.as_ref() == Some(&p.uid.0));
+        let holder = cached.as_ref().and_then(|v| v.spec.as_ref()?.claim_ref.as_ref()?.uid.clone());
+        let expected = target.volume_name.is_none() && prime.is_some_and(|p| holder.as_ref() == Some(&p.uid.0));
         let settled = matches!(target.stored, Verdict::Restored | Verdict::Failed);
         if expected || settled {
             found.extend(cached);
         } else {
-            let fresh = writer
-                .get(&writer.cluster::<PersistentVolume>(), name)
-                .await?;
+            let fresh = writer.get(&writer.cluster::<PersistentVolume>(), name).await?;
             found.extend(fresh.map(Arc::new));
         }
     }
-    let own = found
-        .iter()
-        .find(|v| target.volume_name.as_ref() == Some(&v.name_any()));
+    let own = found.iter().find(|v| target.volume_name.as_ref() == Some(&v.name_any()));
     let mode = own.and_then(|v| v.annotations().get(annotations::POPULATED_MODE).cloned());
     let provision_only = mode.as_deref() == Some(annotations::POPULATED_MODE_PROVISIONED);
     Ok((found.iter().map(|v| volume_of(v)).collect(), provision_only))

@@ -55,32 +55,36 @@ pub fn read(claim: &PersistentVolumeClaim) -> Result<Asked, Stop> {
         Some(text) => serde_json::from_str(text).map_err(|error| {
             Stop::terminal(
                 reasons::INVALID_RESTORE_PARAMETERS,
-                format!(
-                    "annotation {}: not a JSON map of text to text: {error}",
-                    annotations::RESTORE_PARAMETERS
-                ),
+                format!("annotation {}: not a JSON map of text to text: {error}", annotations::RESTORE_PARAMETERS),
             )
         })?,
     };
     let mut take = |key: &str| rest.remove(key).filter(|v| !v.is_empty());
     let own = |key: &str| notes.get(key).cloned().filter(|v| !v.is_empty());
     let target = take(keys::SOURCE_TARGET_NAME).or_else(|| own(keys::SOURCE_TARGET_NAME));
-    let source_pod =
-        take(keys::SOURCE_TARGET_POD_NAME).or_else(|| own(keys::SOURCE_TARGET_POD_NAME));
+    let source_pod = take(keys::SOURCE_TARGET_POD_NAME).or_else(|| own(keys::SOURCE_TARGET_POD_NAME));
     let policy = policy(take(keys::VOLUME_RESTORE_POLICY).as_deref())?;
     let env = env(take(keys::RESTORE_ENV).as_deref())?;
     take(keys::DEFER_POST_READY);
+    // Parameters become variables of the restore action, under their own names.
+    if let Some(name) = rest.keys().find(|name| loads_code(name)) {
+        return Err(Stop::terminal(
+            reasons::INVALID_RESTORE_PARAMETERS,
+            format!("annotation {}: {name} makes programs load code and is not taken", annotations::RESTORE_PARAMETERS),
+        ));
+    }
     Ok(Asked {
         target,
         source_pod,
         policy,
         env,
         restore_time: restore_time(own(annotations::RESTORE_PITR).as_deref())?,
-        parameters: rest
-            .into_iter()
-            .map(|(name, value)| ParameterPair { name, value })
-            .collect(),
+        parameters: rest.into_iter().map(|(name, value)| ParameterPair { name, value }).collect(),
     })
+}
+
+fn loads_code(name: &str) -> bool {
+    LOADS_CODE.contains(&name) || LOADS_CODE_PREFIXES.iter().any(|p| name.starts_with(p))
 }
 
 fn policy(text: Option<&str>) -> Result<VolumeClaimRestorePolicy, Stop> {
@@ -89,37 +93,23 @@ fn policy(text: Option<&str>) -> Result<VolumeClaimRestorePolicy, Stop> {
         Some("Serial") => Ok(VolumeClaimRestorePolicy::Serial),
         Some(other) => Err(Stop::terminal(
             reasons::INVALID_VOLUME_RESTORE_POLICY,
-            format!(
-                "parameter {}: {other:?} is neither Parallel nor Serial",
-                keys::VOLUME_RESTORE_POLICY
-            ),
+            format!("parameter {}: {other:?} is neither Parallel nor Serial", keys::VOLUME_RESTORE_POLICY),
         )),
     }
 }
 
 fn env(text: Option<&str>) -> Result<Vec<EnvVar>, Stop> {
     let Some(text) = text else { return Ok(vec![]) };
-    let refused = |why: String| {
-        Stop::terminal(
-            reasons::INVALID_RESTORE_ENV,
-            format!("parameter {}: {why}", keys::RESTORE_ENV),
-        )
-    };
-    let vars: Vec<EnvVar> = serde_json::from_str(text)
-        .map_err(|e| refused(format!("not a JSON list of variables: {e}")))?;
+    let refused =
+        |why: String| Stop::terminal(reasons::INVALID_RESTORE_ENV, format!("parameter {}: {why}", keys::RESTORE_ENV));
+    let vars: Vec<EnvVar> =
+        serde_json::from_str(text).map_err(|e| refused(format!("not a JSON list of variables: {e}")))?;
     for var in &vars {
         if var.value_from.is_some() {
-            return Err(refused(format!(
-                "{} has valueFrom; only literal values are taken",
-                var.name
-            )));
+            return Err(refused(format!("{} has valueFrom; only literal values are taken", var.name)));
         }
-        let loads = LOADS_CODE.contains(&var.name.as_str());
-        if loads || LOADS_CODE_PREFIXES.iter().any(|p| var.name.starts_with(p)) {
-            return Err(refused(format!(
-                "{} makes programs load code and is not taken",
-                var.name
-            )));
+        if loads_code(&var.name) {
+            return Err(refused(format!("{} makes programs load code and is not taken", var.name)));
         }
     }
     Ok(vars)
@@ -130,10 +120,7 @@ fn restore_time(text: Option<&str>) -> Result<Option<String>, Stop> {
     let at: Timestamp = text.parse().map_err(|_| {
         Stop::terminal(
             reasons::INVALID_RESTORE_TIME,
-            format!(
-                "annotation {}: {text:?} is not an RFC 3339 instant",
-                annotations::RESTORE_PITR
-            ),
+            format!("annotation {}: {text:?} is not an RFC 3339 instant", annotations::RESTORE_PITR),
         )
     })?;
     Ok(Some(at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()))

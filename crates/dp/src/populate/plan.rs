@@ -56,10 +56,7 @@ pub fn plan(seen: &Observed) -> Plan {
             {
                 return stopped(seen, stop);
             }
-            let said = seen
-                .execution_says
-                .as_ref()
-                .filter(|_| blocker == rebind::Blocker::Execution);
+            let said = seen.execution_says.as_ref().filter(|_| blocker == rebind::Blocker::Execution);
             let report = match said {
                 Some((reason, message)) => Report::waiting(reason, message.clone()),
                 None => Report::of_blocker(blocker, &seen.prime_name),
@@ -79,21 +76,9 @@ fn carry(seen: &Observed, write: Write) -> Plan {
                 Err(_) if voided => seen.state.provision_only,
                 Err(stop) => return stopped(seen, stop),
             };
-            let state = State {
-                attempt,
-                provision_only,
-                retry: seen.retry.clone(),
-                ..seen.state.clone()
-            };
-            let message = if provision_only {
-                "Provisioning PVC without data restore"
-            } else {
-                "Populator started"
-            };
-            Plan::Store(
-                Report::waiting(crate::reasons::POPULATING_DATA, message),
-                state,
-            )
+            let state = State { attempt, provision_only, retry: seen.retry.clone(), ..seen.state.clone() };
+            let message = if provision_only { "Provisioning PVC without data restore" } else { "Populator started" };
+            Plan::Store(Report::waiting(crate::reasons::POPULATING_DATA, message), state)
         }
         Write::CreatePrime { .. } => match &seen.intent {
             Ok(_) => Plan::CreatePrime,
@@ -111,14 +96,8 @@ fn carry(seen: &Observed, write: Write) -> Plan {
             Plan::Store(report, seen.state.clone())
         }
         Write::StoreFailed { fault } => {
-            let told = seen
-                .execution_says
-                .as_ref()
-                .map(|(_, message)| message.clone());
-            Plan::Store(
-                Report::of_fault(fault, &seen.prime_name, told),
-                seen.state.clone(),
-            )
+            let told = seen.execution_says.as_ref().map(|(_, message)| message.clone());
+            Plan::Store(Report::of_fault(fault, &seen.prime_name, told), seen.state.clone())
         }
         other => Plan::Rebind(other),
     }
@@ -126,9 +105,10 @@ fn carry(seen: &Observed, write: Write) -> Plan {
 
 fn proven(seen: &Observed) -> bool {
     let target = &seen.rebind.target;
-    seen.rebind.volumes.iter().any(|v| {
-        target.volume_name.as_ref() == Some(&v.name) && v.proof.as_ref() == Some(&target.uid)
-    })
+    seen.rebind
+        .volumes
+        .iter()
+        .any(|v| target.volume_name.as_ref() == Some(&v.name) && v.proof.as_ref() == Some(&target.uid))
 }
 
 /// A blocker of the source. A retry token is consumed by a refusal too, or it would be refused for

@@ -259,16 +259,10 @@ pub fn next(seen: &Observed) -> Next {
         return settle(seen, bound);
     }
     if let Some(ours) = with_proof(seen) {
-        return Next::Write(Write::BindTarget {
-            volume: ours.name.clone(),
-        });
+        return Next::Write(Write::BindTarget { volume: ours.name.clone() });
     }
     if target.attempt == 0 {
-        return if target.needs_node {
-            Next::Wait(Blocker::Consumer)
-        } else {
-            begin_next(seen)
-        };
+        return if target.needs_node { Next::Wait(Blocker::Consumer) } else { begin_next(seen) };
     }
     if let Some(blocked) = sweep_earlier_attempts(seen) {
         return blocked;
@@ -283,9 +277,7 @@ pub fn next(seen: &Observed) -> Next {
 fn settle(seen: &Observed, bound: &str) -> Next {
     let target = &seen.target;
     let proven = seen.volumes.iter().any(|v| {
-        v.name == bound
-            && v.proof.as_ref() == Some(&target.uid)
-            && v.claimed_by.as_ref() == Some(&target.uid)
+        v.name == bound && v.proof.as_ref() == Some(&target.uid) && v.claimed_by.as_ref() == Some(&target.uid)
     });
     if !proven {
         return if target.accepted {
@@ -317,9 +309,7 @@ fn sweep_earlier_attempts(seen: &Observed) -> Option<Next> {
             return Some(Next::Wait(Blocker::Cleanup));
         }
         if execution.attempt != now {
-            return Some(Next::Write(Write::DeleteExecution {
-                attempt: execution.attempt,
-            }));
+            return Some(Next::Write(Write::DeleteExecution { attempt: execution.attempt }));
         }
     }
     if let Some(prime) = &seen.prime {
@@ -344,9 +334,7 @@ fn without_prime(seen: &Observed) -> Next {
     if seen.target.needs_node {
         return Next::Wait(Blocker::Consumer);
     }
-    Next::Write(Write::CreatePrime {
-        attempt: seen.target.attempt,
-    })
+    Next::Write(Write::CreatePrime { attempt: seen.target.attempt })
 }
 
 fn with_prime(seen: &Observed, prime: &Prime) -> Next {
@@ -361,10 +349,7 @@ fn with_prime(seen: &Observed, prime: &Prime) -> Next {
     match execution {
         // It was there, or was about to be: nobody knows what was written.
         None if prime.started => begin_next(seen),
-        None => Next::Write(Write::StartExecution {
-            prime: prime.uid.clone(),
-            attempt: seen.target.attempt,
-        }),
+        None => Next::Write(Write::StartExecution { prime: prime.uid.clone(), attempt: seen.target.attempt }),
         Some(e) if e.prime != prime.uid => begin_next(seen),
         Some(e) => match e.progress {
             Progress::Running => Next::Wait(Blocker::Execution),
@@ -377,18 +362,14 @@ fn with_prime(seen: &Observed, prime: &Prime) -> Next {
 
 /// The volume is ready; it goes from the prime claim to the target.
 fn hand_over(seen: &Observed, prime: &Prime) -> Next {
-    let held = prime
-        .bound_to
-        .as_ref()
-        .and_then(|name| seen.volumes.iter().find(|v| v.name == *name));
+    let held = prime.bound_to.as_ref().and_then(|name| seen.volumes.iter().find(|v| v.name == *name));
     let Some(held) = held else {
         return Next::Wait(Blocker::Provisioning);
     };
     match &held.claimed_by {
-        Some(owner) if *owner == prime.uid => Next::Write(Write::HandOverVolume {
-            volume: held.name.clone(),
-            expect_claim: prime.uid.clone(),
-        }),
+        Some(owner) if *owner == prime.uid => {
+            Next::Write(Write::HandOverVolume { volume: held.name.clone(), expect_claim: prime.uid.clone() })
+        }
         _ => fail(Fault::VolumeTaken),
     }
 }
@@ -397,21 +378,15 @@ fn hand_over(seen: &Observed, prime: &Prime) -> Next {
 /// with data in it.
 fn with_proof(seen: &Observed) -> Option<&Volume> {
     let uid = &seen.target.uid;
-    seen.volumes
-        .iter()
-        .find(|v| v.proof.as_ref() == Some(uid) && v.claimed_by.as_ref() == Some(uid))
+    seen.volumes.iter().find(|v| v.proof.as_ref() == Some(uid) && v.claimed_by.as_ref() == Some(uid))
 }
 
 fn begin_next(seen: &Observed) -> Next {
-    Next::Write(Write::BeginAttempt {
-        attempt: seen.target.attempt + 1,
-    })
+    Next::Write(Write::BeginAttempt { attempt: seen.target.attempt + 1 })
 }
 
 fn delete(prime: &Prime) -> Next {
-    Next::Write(Write::DeletePrime {
-        uid: prime.uid.clone(),
-    })
+    Next::Write(Write::DeletePrime { uid: prime.uid.clone() })
 }
 
 fn fail(fault: Fault) -> Next {

@@ -4,8 +4,7 @@
 //! it (a crash after it: the planner has no memory, so that needs no event of its own).
 
 use super::rebind::{
-    Attempt, Execution, Mode, Next, Observed, Prime, Progress, Target, Uid, Verdict, Volume, Write,
-    next,
+    Attempt, Execution, Mode, Next, Observed, Prime, Progress, Target, Uid, Verdict, Volume, Write, next,
 };
 use std::collections::{BTreeMap, HashSet, VecDeque};
 
@@ -54,20 +53,9 @@ const NODES: [&str; 2] = ["a", "b"];
 
 impl World {
     fn start(mode: Mode, waits_for_consumer: bool) -> Self {
-        let target = Target {
-            uid: Uid("t".into()),
-            needs_node: waits_for_consumer,
-            ..Target::default()
-        };
+        let target = Target { uid: Uid("t".into()), needs_node: waits_for_consumer, ..Target::default() };
         World {
-            seen: Observed {
-                target,
-                prime: None,
-                volumes: vec![],
-                execution: None,
-                leftovers: false,
-                mode,
-            },
+            seen: Observed { target, prime: None, volumes: vec![], execution: None, leftovers: false, mode },
             target_version: 0,
             pods: vec![],
             content: BTreeMap::new(),
@@ -102,15 +90,8 @@ impl World {
             let Next::Write(write) = next(&self.look()) else {
                 return vec![];
             };
-            let flying = InFlight {
-                write,
-                target_version: self.target_version,
-                second: false,
-            };
-            assert!(
-                self.land(&flying).is_some(),
-                "a write that can not land, planned from the truth: {self:#?}"
-            );
+            let flying = InFlight { write, target_version: self.target_version, second: false };
+            assert!(self.land(&flying).is_some(), "a write that can not land, planned from the truth: {self:#?}");
             rest.in_flight = Some(flying);
             return vec![rest];
         };
@@ -164,10 +145,7 @@ impl World {
                     return None;
                 }
                 p.started = true;
-                w.in_flight = Some(InFlight {
-                    second: true,
-                    ..flying.clone()
-                });
+                w.in_flight = Some(InFlight { second: true, ..flying.clone() });
             }
             Write::StartExecution { prime, attempt } => {
                 if w.seen.execution.is_some() {
@@ -188,10 +166,7 @@ impl World {
                 }
                 e.deleting = true;
             }
-            Write::HandOverVolume {
-                volume,
-                expect_claim,
-            } => {
+            Write::HandOverVolume { volume, expect_claim } => {
                 let uid = w.seen.target.uid.clone();
                 let v = w.seen.volumes.iter_mut().find(|v| v.name == *volume)?;
                 if v.claimed_by.as_ref() != Some(expect_claim) {
@@ -224,16 +199,10 @@ impl World {
         };
         prime.deleting = true;
         let name = prime.uid.0.clone();
-        if self
-            .pods
-            .iter()
-            .all(|p| p.wrote_into.as_ref() != Some(&name))
-        {
+        if self.pods.iter().all(|p| p.wrote_into.as_ref() != Some(&name)) {
             let uid = prime.uid.clone();
             self.seen.prime = None;
-            self.seen
-                .volumes
-                .retain(|v| v.claimed_by.as_ref() != Some(&uid));
+            self.seen.volumes.retain(|v| v.claimed_by.as_ref() != Some(&uid));
             let left: HashSet<_> = self.seen.volumes.iter().map(|v| v.name.clone()).collect();
             self.content.retain(|name, _| left.contains(name));
         }
@@ -248,11 +217,7 @@ impl World {
         {
             let mut w = self.clone();
             let name = w.fresh("v");
-            w.seen.volumes.push(Volume {
-                name: name.clone(),
-                claimed_by: Some(prime.uid.clone()),
-                proof: None,
-            });
+            w.seen.volumes.push(Volume { name: name.clone(), claimed_by: Some(prime.uid.clone()), proof: None });
             if let Some(p) = &mut w.seen.prime {
                 p.bound_to = Some(name);
             }
@@ -286,17 +251,10 @@ impl World {
             let has_pod = self.pods.iter().any(|p| p.attempt == e.attempt);
             // The Restore controller creates the Job only while the claim of the name is the one
             // the execution was made for.
-            let right_claim = self
-                .seen
-                .prime
-                .as_ref()
-                .is_some_and(|p| p.uid == e.prime && !p.deleting);
+            let right_claim = self.seen.prime.as_ref().is_some_and(|p| p.uid == e.prime && !p.deleting);
             if e.progress == Progress::Running && !e.deleting && !has_pod && right_claim {
                 let mut w = self.clone();
-                w.pods.push(Pod {
-                    attempt: e.attempt,
-                    wrote_into: None,
-                });
+                w.pods.push(Pod { attempt: e.attempt, wrote_into: None });
                 out.push(w);
             }
             if e.deleting {
@@ -320,10 +278,7 @@ impl World {
                     let mut w = self.clone();
                     w.pods[i].wrote_into = Some(prime.uid.0.clone());
                     let volume = prime.bound_to.clone().unwrap_or_default();
-                    w.content
-                        .entry(volume)
-                        .and_modify(|c| *c = Content::Torn)
-                        .or_insert(Content::Writing);
+                    w.content.entry(volume).and_modify(|c| *c = Content::Torn).or_insert(Content::Writing);
                     out.push(w);
                 }
                 (Some(claim), Some(prime)) if prime.uid.0 == *claim => {
@@ -400,11 +355,7 @@ impl World {
             event(&|w| {
                 let name = w.fresh("v");
                 let claim = w.seen.target.uid.clone();
-                w.seen.volumes.push(Volume {
-                    name: name.clone(),
-                    claimed_by: Some(claim),
-                    proof: None,
-                });
+                w.seen.volumes.push(Volume { name: name.clone(), claimed_by: Some(claim), proof: None });
                 w.seen.target.volume_name = Some(name);
                 w.seen.target.bind_completed = true;
                 w.seen.target.bound_by_controller = true;
@@ -429,12 +380,7 @@ impl World {
         if base.seen.prime.is_some() {
             event(&|w| {
                 let held = w.seen.prime.as_ref().and_then(|p| p.bound_to.clone());
-                if let Some(v) = w
-                    .seen
-                    .volumes
-                    .iter_mut()
-                    .find(|v| Some(&v.name) == held.as_ref())
-                {
+                if let Some(v) = w.seen.volumes.iter_mut().find(|v| Some(&v.name) == held.as_ref()) {
                     v.claimed_by = Some(Uid("x".into()));
                 }
             });
@@ -519,15 +465,9 @@ fn explore(mode: Mode, waits_for_consumer: bool) -> (usize, usize) {
 
 #[test]
 fn d9_no_order_of_events_calls_an_empty_volume_restored() {
-    for (mode, waits) in [
-        (Mode::Data, false),
-        (Mode::Data, true),
-        (Mode::ProvisionOnly, false),
-    ] {
+    for (mode, waits) in [(Mode::Data, false), (Mode::Data, true), (Mode::ProvisionOnly, false)] {
         let (worlds, restored) = explore(mode, waits);
-        println!(
-            "explored {worlds} worlds ({mode:?}, waits for consumer: {waits}), {restored} restored"
-        );
+        println!("explored {worlds} worlds ({mode:?}, waits for consumer: {waits}), {restored} restored");
         assert!(restored > 0, "no path leads to a restored target");
     }
 }

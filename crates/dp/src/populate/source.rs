@@ -19,21 +19,14 @@ type Choice = (Mode, Option<String>, Option<String>, Option<String>);
 
 /// Whether the apps operator made this claim; else a user asks for data directly (design D7a).
 pub fn asked_by_apps(claim: &PersistentVolumeClaim) -> bool {
-    claim
-        .annotations()
-        .get(annotations::RESTORE_SOURCE_KIND)
-        .is_some_and(|v| !v.is_empty())
+    claim.annotations().get(annotations::RESTORE_SOURCE_KIND).is_some_and(|v| !v.is_empty())
 }
 
 /// Mode, target name, source pod and volume.
 ///
 /// # Errors
 /// Terminal where the choice is ambiguous or names what the backup does not have.
-pub fn choose(
-    claim: &PersistentVolumeClaim,
-    backup: &Backup,
-    asked: &Asked,
-) -> Result<Choice, Stop> {
+pub fn choose(claim: &PersistentVolumeClaim, backup: &Backup, asked: &Asked) -> Result<Choice, Stop> {
     let Some(target) = target(claim, backup, asked)? else {
         return Ok((Mode::ProvisionOnly, None, None, None));
     };
@@ -55,16 +48,9 @@ fn target<'a>(
     };
     if let Some(wanted) = &asked.target {
         // A single recorded target is meant whatever name was asked for (contract-dp §11).
-        let found = status
-            .target
-            .as_ref()
-            .or_else(|| status.targets.iter().find(|t| t.name() == wanted));
+        let found = status.target.as_ref().or_else(|| status.targets.iter().find(|t| t.name() == wanted));
         return found.map(Some).ok_or_else(|| {
-            let known: Vec<&str> = status
-                .targets
-                .iter()
-                .map(BackupStatusTarget::name)
-                .collect();
+            let known: Vec<&str> = status.targets.iter().map(BackupStatusTarget::name).collect();
             Stop::terminal(
                 reasons::TARGET_NOT_FOUND,
                 format!(
@@ -77,10 +63,7 @@ fn target<'a>(
     }
     let all = status.targets();
     if all.is_empty() {
-        return Err(Stop::terminal(
-            reasons::TARGET_NOT_FOUND,
-            format!("Backup {name} recorded no target"),
-        ));
+        return Err(Stop::terminal(reasons::TARGET_NOT_FOUND, format!("Backup {name} recorded no target")));
     }
     if !asked_by_apps(claim) {
         return match all {
@@ -91,10 +74,7 @@ fn target<'a>(
     if status.target.is_none() && claim.labels().contains_key(labels::SHARDING_NAME) {
         return Err(Stop::terminal(
             reasons::NOT_SERVED_YET,
-            format!(
-                "restoring shards without {} is not served yet",
-                annotations::SOURCE_TARGET_NAME
-            ),
+            format!("restoring shards without {} is not served yet", annotations::SOURCE_TARGET_NAME),
         ));
     }
     if let [only] = all {
@@ -118,10 +98,7 @@ fn ambiguous(backup: &str, several: &[BackupStatusTarget], key: &str) -> Stop {
     let names: Vec<&str> = several.iter().map(BackupStatusTarget::name).collect();
     Stop::terminal(
         reasons::AMBIGUOUS_SOURCE,
-        format!(
-            "Backup {backup} has targets {}; choose one with annotation {key}",
-            names.join(", ")
-        ),
+        format!("Backup {backup} has targets {}; choose one with annotation {key}", names.join(", ")),
     )
 }
 
@@ -145,30 +122,16 @@ fn contradicts(target: &BackupStatusTarget, claim: &PersistentVolumeClaim) -> bo
 
 fn volume(claim: &PersistentVolumeClaim, backup: &Backup) -> Result<Option<String>, Stop> {
     let name = backup.name_any();
-    let method = backup
-        .status
-        .as_ref()
-        .and_then(|s| s.backup_method.as_ref());
+    let method = backup.status.as_ref().and_then(|s| s.backup_method.as_ref());
     let listed = method.and_then(|m| m.target_volumes.as_ref());
     let all: BTreeSet<&str> = listed
-        .map(|v| {
-            v.volumes
-                .iter()
-                .map(String::as_str)
-                .chain(v.volume_mounts.iter().map(|m| m.name.as_str()))
-                .collect()
-        })
+        .map(|v| v.volumes.iter().map(String::as_str).chain(v.volume_mounts.iter().map(|m| m.name.as_str())).collect())
         .unwrap_or_default();
-    let explicit = claim
-        .annotations()
-        .get(annotations::RESTORE_VOLUME_TEMPLATE)
-        .filter(|v| !v.is_empty());
+    let explicit = claim.annotations().get(annotations::RESTORE_VOLUME_TEMPLATE).filter(|v| !v.is_empty());
     let texts = || all.iter().copied().collect::<Vec<_>>().join(", ");
     if asked_by_apps(claim) {
-        let wanted = explicit
-            .or_else(|| claim.labels().get(labels::VCT_NAME))
-            .cloned()
-            .unwrap_or_else(|| claim.name_any());
+        let wanted =
+            explicit.or_else(|| claim.labels().get(labels::VCT_NAME)).cloned().unwrap_or_else(|| claim.name_any());
         return Ok(all.contains(wanted.as_str()).then_some(wanted));
     }
     let mut only = all.iter();
@@ -184,9 +147,7 @@ fn volume(claim: &PersistentVolumeClaim, backup: &Backup) -> Result<Option<Strin
         )),
         (None, None, _) => Err(Stop::terminal(
             reasons::VOLUME_NOT_IN_BACKUP,
-            format!(
-                "Backup {name} recorded no volume (status.backupMethod.targetVolumes); it can not fill a claim"
-            ),
+            format!("Backup {name} recorded no volume (status.backupMethod.targetVolumes); it can not fill a claim"),
         )),
         (None, Some(only), None) => Ok(Some((*only).to_owned())),
         (None, Some(_), Some(_)) => Err(Stop::terminal(
@@ -214,10 +175,7 @@ fn source_pod(
         let known = pods.join(", ");
         Stop::terminal(
             reasons::SOURCE_POD_NOT_FOUND,
-            format!(
-                "{what}; the backup holds {known}: choose one with {}",
-                annotations::SOURCE_TARGET_POD_NAME
-            ),
+            format!("{what}; the backup holds {known}: choose one with {}", annotations::SOURCE_TARGET_POD_NAME),
         )
     };
     if let Some(wanted) = &asked.source_pod {
@@ -234,28 +192,14 @@ fn source_pod(
     if let Some(own) = own.filter(|own| pods.contains(own)) {
         return Ok(Some(own.clone()));
     }
-    if claim
-        .labels()
-        .get(labels::INSTANCE_TEMPLATE)
-        .is_some_and(|t| !t.is_empty())
-    {
-        return Err(missing(
-            "a claim of an instance template names no source pod".into(),
-        ));
+    if claim.labels().get(labels::INSTANCE_TEMPLATE).is_some_and(|t| !t.is_empty()) {
+        return Err(missing("a claim of an instance template names no source pod".into()));
     }
-    let ordinal = |pod: &str| {
-        pod.rsplit_once('-')
-            .and_then(|(_, n)| n.parse::<u32>().ok())
-    };
+    let ordinal = |pod: &str| pod.rsplit_once('-').and_then(|(_, n)| n.parse::<u32>().ok());
     let wanted = own.and_then(|own| ordinal(own));
-    let same: Vec<&String> = pods
-        .iter()
-        .filter(|p| wanted.is_some() && ordinal(p) == wanted)
-        .collect();
+    let same: Vec<&String> = pods.iter().filter(|p| wanted.is_some() && ordinal(p) == wanted).collect();
     match same.as_slice() {
         [only] => Ok(Some((*only).clone())),
-        _ => Err(missing(
-            "no single source pod has this claim's ordinal".into(),
-        )),
+        _ => Err(missing("no single source pod has this claim's ordinal".into())),
     }
 }

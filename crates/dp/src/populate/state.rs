@@ -29,19 +29,12 @@ impl State {
         let uid = claim.uid().unwrap_or_default();
         let stored = claim.annotations().get(annotations::POPULATE_STATE);
         let parsed = stored.and_then(|text| serde_json::from_str::<Self>(text).ok());
-        parsed.filter(|s| s.uid == uid).unwrap_or(State {
-            uid,
-            ..State::default()
-        })
+        parsed.filter(|s| s.uid == uid).unwrap_or(State { uid, ..State::default() })
     }
 
     /// Mode of the attempt.
     pub fn mode(&self) -> Mode {
-        if self.provision_only {
-            Mode::ProvisionOnly
-        } else {
-            Mode::Data
-        }
+        if self.provision_only { Mode::ProvisionOnly } else { Mode::Data }
     }
 
     /// As the annotation holds it.

@@ -40,12 +40,7 @@ impl Report {
 
     /// Work goes on, or waits for something named.
     pub fn waiting(reason: &'static str, message: impl Into<String>) -> Self {
-        Report {
-            populating: reasons::PROCESSING,
-            restore: "Unknown",
-            reason,
-            message: message.into(),
-        }
+        Report { populating: reasons::PROCESSING, restore: "Unknown", reason, message: message.into() }
     }
 
     /// The volume is there.
@@ -55,23 +50,13 @@ impl Report {
         } else {
             (reasons::SUCCEED, "Populator finished")
         };
-        Report {
-            populating: reason,
-            restore: "True",
-            reason,
-            message: message.into(),
-        }
+        Report { populating: reason, restore: "True", reason, message: message.into() }
     }
 
     /// The user vouched for what is bound.
     pub fn accepted(why: &str) -> Self {
         let message = format!("accepted by annotation {}: {why}", annotations::ACCEPT);
-        Report {
-            populating: reasons::SUCCEED,
-            restore: "True",
-            reason: reasons::SUCCEED,
-            message,
-        }
+        Report { populating: reasons::SUCCEED, restore: "True", reason: reasons::SUCCEED, message }
     }
 
     /// A wait of the rebind.
@@ -79,19 +64,13 @@ impl Report {
         match blocker {
             Blocker::Cleanup => Self::waiting(
                 reasons::WAIT_FOR_CLEANUP,
-                format!(
-                    "waiting until claim, Restore and Jobs named {prime} of an earlier attempt are gone"
-                ),
+                format!("waiting until claim, Restore and Jobs named {prime} of an earlier attempt are gone"),
             ),
             Blocker::Execution => Self::waiting(reasons::POPULATING_DATA, "Populator started"),
-            Blocker::Provisioning => Self::waiting(
-                reasons::WAIT_FOR_BINDING,
-                format!("waiting for a volume for claim {prime}"),
-            ),
-            Blocker::Binding => Self::waiting(
-                reasons::WAIT_FOR_BINDING,
-                "Waiting for populate PV to bind target PVC",
-            ),
+            Blocker::Provisioning => {
+                Self::waiting(reasons::WAIT_FOR_BINDING, format!("waiting for a volume for claim {prime}"))
+            }
+            Blocker::Binding => Self::waiting(reasons::WAIT_FOR_BINDING, "Waiting for populate PV to bind target PVC"),
             Blocker::Verification => Self::waiting(
                 reasons::UNVERIFIED,
                 format!(
@@ -116,12 +95,18 @@ impl Report {
             ),
             Fault::BoundWithoutData => (
                 reasons::BOUND_WITHOUT_DATA,
-                "the claim was bound to a volume that holds no restored data; delete the claim and create it again".into(),
+                "the claim was bound to a volume that holds no restored data; delete the claim and create it again"
+                    .into(),
             ),
-            Fault::VolumeTaken => (reasons::VOLUME_TAKEN, format!("the volume of claim {prime} was taken by a third claim")),
+            Fault::VolumeTaken => {
+                (reasons::VOLUME_TAKEN, format!("the volume of claim {prime} was taken by a third claim"))
+            }
             Fault::NameCollision => (
                 reasons::NAME_COLLISION,
-                format!("a claim or Restore named {prime} belongs to somebody else; delete it, then set annotation {}", annotations::RETRY),
+                format!(
+                    "a claim or Restore named {prime} belongs to somebody else; delete it, then set annotation {}",
+                    annotations::RETRY
+                ),
             ),
         };
         Report::of_stop(&Stop::terminal(reason, message))
@@ -130,31 +115,18 @@ impl Report {
 
 /// The body of one status apply: both conditions and the state, with identity and version, or `None`
 /// when the claim says all that already. Transition times move only with a status.
-pub fn apply_body(
-    claim: &PersistentVolumeClaim,
-    report: &Report,
-    state: &State,
-    now: Timestamp,
-) -> Option<Value> {
-    let old = claim
-        .status
-        .as_ref()
-        .and_then(|s| s.conditions.as_deref())
-        .unwrap_or_default();
+pub fn apply_body(claim: &PersistentVolumeClaim, report: &Report, state: &State, now: Timestamp) -> Option<Value> {
+    let old = claim.status.as_ref().and_then(|s| s.conditions.as_deref()).unwrap_or_default();
     let populating = (conditions::claim::POPULATING, "True", report.populating);
     let restore = (conditions::claim::RESTORE, report.restore, report.reason);
-    let mut changed =
-        claim.annotations().get(annotations::POPULATE_STATE) != Some(&state.to_annotation());
+    let mut changed = claim.annotations().get(annotations::POPULATE_STATE) != Some(&state.to_annotation());
     let mut list = Vec::new();
     for (type_, status, reason) in [populating, restore] {
         let before = old.iter().find(|c| c.type_ == type_);
         let same_status = before.filter(|c| c.status == status);
-        let at = same_status
-            .and_then(|c| c.last_transition_time.as_ref())
-            .map_or(now, |t| t.0);
+        let at = same_status.and_then(|c| c.last_transition_time.as_ref()).map_or(now, |t| t.0);
         let same = same_status.is_some_and(|c| {
-            c.reason.as_deref() == Some(reason)
-                && c.message.as_deref() == Some(report.message.as_str())
+            c.reason.as_deref() == Some(reason) && c.message.as_deref() == Some(report.message.as_str())
         });
         changed |= !same;
         list.push(json!({

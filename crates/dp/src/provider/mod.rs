@@ -19,13 +19,6 @@ pub async fn reconcile(key: Key, context: Arc<Context>, writer: Writer) -> Resul
     let installed = driver.is_empty() || context.stores.drivers.get("", &driver).is_some();
     let old = provider.status.clone().unwrap_or_default();
     let new = status::status(&provider, installed, clock::now());
-    writer
-        .store_status(
-            &writer.cluster::<StorageProvider>(),
-            provider.as_ref(),
-            &old,
-            &new,
-        )
-        .await?;
+    writer.store_status(&writer.cluster::<StorageProvider>(), provider.as_ref(), &old, &new).await?;
     Ok(Again::OnEvent)
 }

@@ -23,12 +23,7 @@ pub struct Hands {
 
 impl Hands {
     /// Carries out `plan`, then stores the status.
-    pub async fn apply(
-        &self,
-        seen: &Observed,
-        plan: Plan,
-        context: &Context,
-    ) -> Result<Again, Error> {
+    pub async fn apply(&self, seen: &Observed, plan: Plan, context: &Context) -> Result<Again, Error> {
         let repo = seen.repo.as_ref();
         let mut released = false;
         for step in &plan.steps {
@@ -46,19 +41,11 @@ impl Hands {
     async fn store(&self, repo: &BackupRepo, plan: &Plan) -> Result<(), Error> {
         let old = repo.status.clone().unwrap_or_default();
         let api: Api<BackupRepo> = self.writer.cluster();
-        self.writer
-            .store_status(&api, repo, &old, &plan.status)
-            .await?;
+        self.writer.store_status(&api, repo, &old, &plan.status).await?;
         Ok(())
     }
 
-    async fn take(
-        &self,
-        repo: &BackupRepo,
-        step: &Step,
-        digest: &str,
-        context: &Context,
-    ) -> Result<(), Error> {
+    async fn take(&self, repo: &BackupRepo, step: &Step, digest: &str, context: &Context) -> Result<(), Error> {
         let api: Api<BackupRepo> = self.writer.cluster();
         let uid = repo.uid().unwrap_or_default();
         let own = &context.own_namespace;
@@ -69,12 +56,7 @@ impl Hands {
                 self.patch_finalizers(repo, &finalizers).await?;
             }
             Step::Release => {
-                let kept: Vec<String> = repo
-                    .finalizers()
-                    .iter()
-                    .filter(|f| *f != FINALIZER)
-                    .cloned()
-                    .collect();
+                let kept: Vec<String> = repo.finalizers().iter().filter(|f| *f != FINALIZER).cloned().collect();
                 self.patch_finalizers(repo, &kept).await?;
             }
             Step::StartCheck(spec) => {
@@ -88,24 +70,20 @@ impl Hands {
                 let jobs: Api<Job> = self.writer.namespaced(own);
                 if let Some(job) = context.stores.jobs.get(own, &name) {
                     let uid = job.uid().unwrap_or_default();
-                    self.writer
-                        .delete(&jobs, &name, &uid, PropagationPolicy::Background)
-                        .await?;
+                    self.writer.delete(&jobs, &name, &uid, PropagationPolicy::Background).await?;
                 }
                 if let Some(claim) = context.stores.claims.get(own, &name) {
                     self.delete_claim(&claim).await?;
                 }
             }
             Step::StoreDigest(digest) => {
-                let body =
-                    json!({"metadata": {"annotations": {annotations::BACKUP_REPO_DIGEST: digest}}});
+                let body = json!({"metadata": {"annotations": {annotations::BACKUP_REPO_DIGEST: digest}}});
                 self.writer.merge(&api, &repo.name_any(), &body).await?;
             }
             Step::CreateClaim { namespace, spec } => {
                 let name = repo.status.as_ref().and_then(|s| s.backup_pvc_name.clone());
                 let name = name.unwrap_or_else(|| claim::name(repo));
-                self.create_claim(repo, &name, namespace, spec, digest)
-                    .await?;
+                self.create_claim(repo, &name, namespace, spec, digest).await?;
             }
             Step::Wake(waiting) => self.wake(waiting).await?,
             Step::DeleteClaims => {
@@ -117,11 +95,7 @@ impl Hands {
         Ok(())
     }
 
-    async fn patch_finalizers(
-        &self,
-        repo: &BackupRepo,
-        finalizers: &[String],
-    ) -> Result<(), Error> {
+    async fn patch_finalizers(&self, repo: &BackupRepo, finalizers: &[String]) -> Result<(), Error> {
         let api: Api<BackupRepo> = self.writer.cluster();
         let body = json!({"metadata": {
             "uid": repo.uid(), "resourceVersion": repo.resource_version(), "finalizers": finalizers,
@@ -150,13 +124,9 @@ impl Hands {
         if claim.metadata.deletion_timestamp.is_some() {
             return Ok(());
         }
-        let api: Api<PersistentVolumeClaim> = self
-            .writer
-            .namespaced(&claim.namespace().unwrap_or_default());
+        let api: Api<PersistentVolumeClaim> = self.writer.namespaced(&claim.namespace().unwrap_or_default());
         let uid = claim.uid().unwrap_or_default();
-        self.writer
-            .delete(&api, &claim.name_any(), &uid, PropagationPolicy::Background)
-            .await?;
+        self.writer.delete(&api, &claim.name_any(), &uid, PropagationPolicy::Background).await?;
         Ok(())
     }
 
@@ -164,16 +134,10 @@ impl Hands {
         let body = json!({"metadata": {"labels": {labels::WAIT_REPO_PREPARATION: null}}});
         let result = if waiting.is_backup {
             let api: Api<Backup> = self.writer.namespaced(&waiting.namespace);
-            self.writer
-                .merge(&api, &waiting.name, &body)
-                .await
-                .map(|_| ())
+            self.writer.merge(&api, &waiting.name, &body).await.map(|_| ())
         } else {
             let api: Api<Restore> = self.writer.namespaced(&waiting.namespace);
-            self.writer
-                .merge(&api, &waiting.name, &body)
-                .await
-                .map(|_| ())
+            self.writer.merge(&api, &waiting.name, &body).await.map(|_| ())
         };
         match result {
             Err(error) if !error.is_not_found() => Err(error.into()),

@@ -19,11 +19,7 @@ pub const INVALID_PARAMETERS: &str = "InvalidParameters";
 pub const PRE_CHECK_RUNNING: &str = "PreCheckRunning";
 
 /// One look at one repository.
-pub async fn reconcile(
-    key: Key,
-    context: Arc<Context>,
-    hands: apply::Hands,
-) -> Result<Again, Error> {
+pub async fn reconcile(key: Key, context: Arc<Context>, hands: apply::Hands) -> Result<Again, Error> {
     let Some(repo) = context.stores.repos.get("", &key.name) else {
         return Ok(Again::OnEvent);
     };

@@ -5,8 +5,7 @@ use crate::error::Stop;
 use api_types::contract::reasons::repo as reasons;
 use api_types::contract::{FINALIZER, annotations, conditions::repo as conditions};
 use api_types::dp::{
-    AccessMethod, BackupRepo, BackupRepoPhase, BackupRepoStatus, StorageProvider,
-    StorageProviderPhase,
+    AccessMethod, BackupRepo, BackupRepoPhase, BackupRepoStatus, StorageProvider, StorageProviderPhase,
 };
 use controller_kit::conditions::{self as kit, Status};
 use jiff::{SignedDuration, Timestamp};
@@ -91,12 +90,8 @@ pub struct Plan {
 /// What the repository needs next.
 pub fn plan(seen: &Observed, now: Timestamp) -> Plan {
     let repo = &seen.repo;
-    let mut plan = Plan {
-        steps: vec![],
-        status: repo.status.clone().unwrap_or_default(),
-        digest: String::new(),
-        again: None,
-    };
+    let mut plan =
+        Plan { steps: vec![], status: repo.status.clone().unwrap_or_default(), digest: String::new(), again: None };
     if repo.metadata.deletion_timestamp.is_some() {
         deletion(seen, &mut plan, now);
         return plan;
@@ -106,28 +101,13 @@ pub fn plan(seen: &Observed, now: Timestamp) -> Plan {
         return plan;
     }
     plan.status.observed_generation = repo.metadata.generation;
-    plan.status.is_default = Some(
-        repo.annotations()
-            .get(annotations::IS_DEFAULT_REPO)
-            .map(String::as_str)
-            == Some("true"),
-    );
-    plan.status
-        .backup_pvc_name
-        .get_or_insert_with(|| claim::name(repo));
-    let mut writer = Conditions {
-        status: &mut plan.status,
-        generation: repo.metadata.generation,
-        now,
-    };
+    plan.status.is_default =
+        Some(repo.annotations().get(annotations::IS_DEFAULT_REPO).map(String::as_str) == Some("true"));
+    plan.status.backup_pvc_name.get_or_insert_with(|| claim::name(repo));
+    let mut writer = Conditions { status: &mut plan.status, generation: repo.metadata.generation, now };
     match checks(seen, &mut writer) {
         Err(stop) => {
-            writer.set(
-                condition_of(stop.reason),
-                Status::False,
-                stop.reason,
-                &stop.message,
-            );
+            writer.set(condition_of(stop.reason), Status::False, stop.reason, &stop.message);
             plan.status.phase = Some(BackupRepoPhase::Failed);
         }
         Ok((spec, digest)) => {
@@ -149,84 +129,41 @@ struct Conditions<'a> {
 
 impl Conditions<'_> {
     fn set(&mut self, type_: &str, status: Status, reason: &str, message: &str) {
-        kit::set(
-            &mut self.status.conditions,
-            type_,
-            status,
-            reason,
-            message,
-            self.generation,
-            self.now,
-        );
+        kit::set(&mut self.status.conditions, type_, status, reason, message, self.generation, self.now);
     }
 }
 
 fn condition_of(reason: &str) -> &'static str {
     match reason {
-        reasons::CREDENTIAL_SECRET_NOT_FOUND | super::INVALID_PARAMETERS => {
-            conditions::PARAMETERS_CHECKED
-        }
+        reasons::CREDENTIAL_SECRET_NOT_FOUND | super::INVALID_PARAMETERS => conditions::PARAMETERS_CHECKED,
         reasons::BAD_PVC_TEMPLATE => conditions::PVC_TEMPLATE_CHECKED,
         _ => conditions::STORAGE_PROVIDER_READY,
     }
 }
 
 /// Everything before the pre-check, each with its condition.
-fn checks(
-    seen: &Observed,
-    write: &mut Conditions<'_>,
-) -> Result<(PersistentVolumeClaimSpec, String), Stop> {
+fn checks(seen: &Observed, write: &mut Conditions<'_>) -> Result<(PersistentVolumeClaimSpec, String), Stop> {
     let repo = &seen.repo;
     let provider = usable_provider(repo, seen.provider.as_deref())?;
-    write.set(
-        conditions::STORAGE_PROVIDER_READY,
-        Status::True,
-        reasons::STORAGE_PROVIDER_READY,
-        "",
-    );
+    write.set(conditions::STORAGE_PROVIDER_READY, Status::True, reasons::STORAGE_PROVIDER_READY, "");
     let parameters = claim::parameters(repo, provider);
     if let Some(missing) = claim::missing_parameter(provider, &parameters) {
         return Err(Stop::terminal(
             super::INVALID_PARAMETERS,
-            format!(
-                "spec.config: StorageProvider {} requires {missing}",
-                provider.name_any()
-            ),
+            format!("spec.config: StorageProvider {} requires {missing}", provider.name_any()),
         ));
     }
-    write.set(
-        conditions::PARAMETERS_CHECKED,
-        Status::True,
-        reasons::PARAMETERS_CHECKED,
-        "",
-    );
-    write.set(
-        conditions::STORAGE_CLASS_CREATED,
-        Status::True,
-        reasons::STORAGE_CLASS_CREATED,
-        "",
-    );
+    write.set(conditions::PARAMETERS_CHECKED, Status::True, reasons::PARAMETERS_CHECKED, "");
+    write.set(conditions::STORAGE_CLASS_CREATED, Status::True, reasons::STORAGE_CLASS_CREATED, "");
     let spec = claim::spec(repo, provider, &parameters)?;
-    write.set(
-        conditions::PVC_TEMPLATE_CHECKED,
-        Status::True,
-        reasons::PVC_TEMPLATE_CHECKED,
-        "",
-    );
+    write.set(conditions::PVC_TEMPLATE_CHECKED, Status::True, reasons::PVC_TEMPLATE_CHECKED, "");
     Ok((spec, claim::digest(provider, &parameters)))
 }
 
-fn usable_provider<'a>(
-    repo: &BackupRepo,
-    provider: Option<&'a StorageProvider>,
-) -> Result<&'a StorageProvider, Stop> {
+fn usable_provider<'a>(repo: &BackupRepo, provider: Option<&'a StorageProvider>) -> Result<&'a StorageProvider, Stop> {
     let name = &repo.spec.storage_provider_ref;
-    let invalid = |why: &str| {
-        Stop::terminal(
-            reasons::INVALID_STORAGE_PROVIDER,
-            format!("StorageProvider {name}: {why}"),
-        )
-    };
+    let invalid =
+        |why: &str| Stop::terminal(reasons::INVALID_STORAGE_PROVIDER, format!("StorageProvider {name}: {why}"));
     let provider = provider.ok_or_else(|| {
         Stop::wait(
             reasons::STORAGE_PROVIDER_NOT_FOUND,
@@ -234,32 +171,18 @@ fn usable_provider<'a>(
         )
     })?;
     if repo.spec.access_method() == AccessMethod::Tool {
-        return Err(invalid(
-            "spec.accessMethod Tool is not served yet; use Mount",
-        ));
+        return Err(invalid("spec.accessMethod Tool is not served yet; use Mount"));
     }
     if repo.spec.credential.is_some() {
-        return Err(invalid(
-            "spec.credential is not served yet for accessMethod Mount",
-        ));
+        return Err(invalid("spec.credential is not served yet for accessMethod Mount"));
     }
-    if provider
-        .spec
-        .persistent_volume_claim_template
-        .as_deref()
-        .unwrap_or_default()
-        .is_empty()
-    {
+    if provider.spec.persistent_volume_claim_template.as_deref().unwrap_or_default().is_empty() {
         return Err(invalid(
             "has no persistentVolumeClaimTemplate; repositories from a storageClassTemplate are not served yet",
         ));
     }
-    if provider.status.as_ref().and_then(|s| s.phase.as_ref()) != Some(&StorageProviderPhase::Ready)
-    {
-        return Err(Stop::wait(
-            reasons::STORAGE_PROVIDER_NOT_READY,
-            format!("StorageProvider {name} is not Ready"),
-        ));
+    if provider.status.as_ref().and_then(|s| s.phase.as_ref()) != Some(&StorageProviderPhase::Ready) {
+        return Err(Stop::wait(reasons::STORAGE_PROVIDER_NOT_READY, format!("StorageProvider {name} is not Ready")));
     }
     Ok(provider)
 }
@@ -276,11 +199,7 @@ fn pre_check(seen: &Observed, plan: &mut Plan, spec: &PersistentVolumeClaimSpec,
         }
         return;
     }
-    let mut write = Conditions {
-        status: &mut plan.status,
-        generation,
-        now,
-    };
+    let mut write = Conditions { status: &mut plan.status, generation, now };
     match &seen.check {
         Some((_, digest)) if *digest != plan.digest => {
             write.set(
@@ -293,43 +212,21 @@ fn pre_check(seen: &Observed, plan: &mut Plan, spec: &PersistentVolumeClaimSpec,
             plan.steps.push(Step::EndCheck);
         }
         Some((JobState::Succeeded { .. }, _)) => {
-            write.set(
-                conditions::PRE_CHECK_PASSED,
-                Status::True,
-                reasons::PRE_CHECK_PASSED,
-                "",
-            );
+            write.set(conditions::PRE_CHECK_PASSED, Status::True, reasons::PRE_CHECK_PASSED, "");
             plan.status.phase = Some(BackupRepoPhase::Ready);
             plan.steps.push(Step::StoreDigest(plan.digest.clone()));
         }
         Some((JobState::Failed { why, message, .. }, _)) => {
-            let told = message
-                .as_deref()
-                .and_then(mover_protocol::RunResult::parse)
-                .map(|r| r.message);
-            let text = told
-                .filter(|t| !t.is_empty())
-                .unwrap_or_else(|| why.clone());
-            write.set(
-                conditions::PRE_CHECK_PASSED,
-                Status::False,
-                reasons::PRE_CHECK_FAILED,
-                &text,
-            );
+            let told = message.as_deref().and_then(mover_protocol::RunResult::parse).map(|r| r.message);
+            let text = told.filter(|t| !t.is_empty()).unwrap_or_else(|| why.clone());
+            write.set(conditions::PRE_CHECK_PASSED, Status::False, reasons::PRE_CHECK_FAILED, &text);
             plan.status.phase = Some(BackupRepoPhase::Failed);
             plan.steps.push(Step::EndCheck);
             plan.again = Duration::try_from(RETRY).ok();
         }
         Some((JobState::Running { blocked }, _)) => {
-            let text = blocked
-                .as_ref()
-                .map_or("the pre-check Job is running", |d| d.message.as_str());
-            write.set(
-                conditions::PRE_CHECK_PASSED,
-                Status::Unknown,
-                super::PRE_CHECK_RUNNING,
-                text,
-            );
+            let text = blocked.as_ref().map_or("the pre-check Job is running", |d| d.message.as_str());
+            write.set(conditions::PRE_CHECK_PASSED, Status::Unknown, super::PRE_CHECK_RUNNING, text);
             plan.status.phase = Some(BackupRepoPhase::PreChecking);
         }
         None => start_check(seen, plan, spec, now),
@@ -337,8 +234,7 @@ fn pre_check(seen: &Observed, plan: &mut Plan, spec: &PersistentVolumeClaimSpec,
 }
 
 fn start_check(seen: &Observed, plan: &mut Plan, spec: &PersistentVolumeClaimSpec, now: Timestamp) {
-    let failed = kit::get(&plan.status.conditions, conditions::PRE_CHECK_PASSED)
-        .filter(|c| c.status == "False");
+    let failed = kit::get(&plan.status.conditions, conditions::PRE_CHECK_PASSED).filter(|c| c.status == "False");
     if let Some(condition) = failed {
         let rest = RETRY - now.duration_since(condition.last_transition_time.0);
         if rest > SignedDuration::ZERO {
@@ -348,17 +244,8 @@ fn start_check(seen: &Observed, plan: &mut Plan, spec: &PersistentVolumeClaimSpe
         }
     }
     let generation = seen.repo.metadata.generation;
-    let mut write = Conditions {
-        status: &mut plan.status,
-        generation,
-        now,
-    };
-    write.set(
-        conditions::PRE_CHECK_PASSED,
-        Status::Unknown,
-        super::PRE_CHECK_RUNNING,
-        "the pre-check Job is running",
-    );
+    let mut write = Conditions { status: &mut plan.status, generation, now };
+    write.set(conditions::PRE_CHECK_PASSED, Status::Unknown, super::PRE_CHECK_RUNNING, "the pre-check Job is running");
     plan.status.phase = Some(BackupRepoPhase::PreChecking);
     plan.steps.push(Step::StartCheck(Box::new(spec.clone())));
 }
@@ -366,10 +253,7 @@ fn start_check(seen: &Observed, plan: &mut Plan, spec: &PersistentVolumeClaimSpe
 fn serve(seen: &Observed, plan: &mut Plan, spec: &PersistentVolumeClaimSpec) {
     for waiting in &seen.waiting {
         if !waiting.claim_here {
-            plan.steps.push(Step::CreateClaim {
-                namespace: waiting.namespace.clone(),
-                spec: Box::new(spec.clone()),
-            });
+            plan.steps.push(Step::CreateClaim { namespace: waiting.namespace.clone(), spec: Box::new(spec.clone()) });
         }
         plan.steps.push(Step::Wake(waiting.clone()));
     }
@@ -381,22 +265,10 @@ fn deletion(seen: &Observed, plan: &mut Plan, now: Timestamp) {
         return;
     }
     plan.status.phase = Some(BackupRepoPhase::Deleting);
-    let mut write = Conditions {
-        status: &mut plan.status,
-        generation: repo.metadata.generation,
-        now,
-    };
+    let mut write = Conditions { status: &mut plan.status, generation: repo.metadata.generation, now };
     if !seen.backups.is_empty() {
-        let text = format!(
-            "Backups lie in it; delete them first: {}",
-            seen.backups.join(", ")
-        );
-        write.set(
-            conditions::DERIVED_OBJECTS_DELETED,
-            Status::False,
-            reasons::HAVE_ASSOCIATED_BACKUPS,
-            &text,
-        );
+        let text = format!("Backups lie in it; delete them first: {}", seen.backups.join(", "));
+        write.set(conditions::DERIVED_OBJECTS_DELETED, Status::False, reasons::HAVE_ASSOCIATED_BACKUPS, &text);
         return;
     }
     if seen.check.is_some() {
@@ -404,12 +276,7 @@ fn deletion(seen: &Observed, plan: &mut Plan, now: Timestamp) {
     }
     if seen.claims_left > 0 {
         let text = format!("{} claims of it are being deleted", seen.claims_left);
-        write.set(
-            conditions::DERIVED_OBJECTS_DELETED,
-            Status::False,
-            reasons::HAVE_RESIDUAL_PVCS,
-            &text,
-        );
+        write.set(conditions::DERIVED_OBJECTS_DELETED, Status::False, reasons::HAVE_RESIDUAL_PVCS, &text);
         plan.steps.push(Step::DeleteClaims);
         return;
     }

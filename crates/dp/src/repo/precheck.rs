@@ -8,9 +8,7 @@ use api_types::dp::BackupRepo;
 use controller_kit::names;
 use job_runtime::OWNER_UID_LABEL;
 use k8s_openapi::api::batch::v1::{Job, JobSpec};
-use k8s_openapi::api::core::v1::{
-    Container, PersistentVolumeClaimVolumeSource, PodSpec, PodTemplateSpec, Volume,
-};
+use k8s_openapi::api::core::v1::{Container, PersistentVolumeClaimVolumeSource, PodSpec, PodTemplateSpec, Volume};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Resource, ResourceExt};
 use std::collections::BTreeMap;
@@ -31,15 +29,8 @@ pub fn job(repo: &BackupRepo, namespace: &str, digest: &str, settings: &PodSetti
         name: pods::CONTAINER_PRE_CHECK.into(),
         image: Some(settings.mover_image.clone()),
         image_pull_policy: Some("IfNotPresent".into()),
-        command: Some(vec![
-            "/datasafed".into(),
-            "precheck".into(),
-            format!("/{prefix}"),
-        ]),
-        env: Some(vec![env::literal(
-            mover_protocol::env::LOCAL_BACKEND_PATH,
-            pods::PATH_PRE_CHECK,
-        )]),
+        command: Some(vec!["/datasafed".into(), "precheck".into(), format!("/{prefix}")]),
+        env: Some(vec![env::literal(mover_protocol::env::LOCAL_BACKEND_PATH, pods::PATH_PRE_CHECK)]),
         volume_mounts: Some(vec![mount(pods::VOLUME_PRE_CHECK, pods::PATH_PRE_CHECK)]),
         security_context: Some(pod::restricted_container()),
         ..Container::default()
@@ -48,10 +39,7 @@ pub fn job(repo: &BackupRepo, namespace: &str, digest: &str, settings: &PodSetti
         pod::zero_unset(&mut container);
     }
     let labels = BTreeMap::from([
-        (
-            labels::MANAGED_BY.to_owned(),
-            labels::MANAGED_BY_DP.to_owned(),
-        ),
+        (labels::MANAGED_BY.to_owned(), labels::MANAGED_BY_DP.to_owned()),
         (labels::BACKUP_REPO_NAME.to_owned(), repo.name_any()),
         (OWNER_UID_LABEL.to_owned(), repo.uid().unwrap_or_default()),
     ]);
@@ -61,20 +49,14 @@ pub fn job(repo: &BackupRepo, namespace: &str, digest: &str, settings: &PodSetti
             name: Some(name.clone()),
             namespace: Some(namespace.into()),
             labels: Some(labels.clone()),
-            annotations: Some(BTreeMap::from([(
-                annotations::BACKUP_REPO_DIGEST.to_owned(),
-                digest.to_owned(),
-            )])),
+            annotations: Some(BTreeMap::from([(annotations::BACKUP_REPO_DIGEST.to_owned(), digest.to_owned())])),
             owner_references: repo.controller_owner_ref(&()).map(|o| vec![o]),
             ..ObjectMeta::default()
         },
         spec: Some(JobSpec {
             backoff_limit: Some(BACKOFF_LIMIT),
             template: PodTemplateSpec {
-                metadata: Some(ObjectMeta {
-                    labels: Some(labels),
-                    ..ObjectMeta::default()
-                }),
+                metadata: Some(ObjectMeta { labels: Some(labels), ..ObjectMeta::default() }),
                 spec: Some(PodSpec {
                     containers: vec![container],
                     restart_policy: Some("Never".into()),

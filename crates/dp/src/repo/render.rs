@@ -11,34 +11,19 @@ use std::sync::Arc;
 ///
 /// # Errors
 /// What the engine says, with line and column.
-pub fn render(
-    name: &str,
-    template: &str,
-    parameters: &BTreeMap<String, String>,
-) -> Result<String, TemplateError> {
+pub fn render(name: &str, template: &str, parameters: &BTreeMap<String, String>) -> Result<String, TemplateError> {
     let text = |s: &str| Value::String(s.into());
     let map = |entries: Vec<(&str, Value)>| {
-        Value::Map(Arc::new(
-            entries
-                .into_iter()
-                .map(|(k, v)| (Arc::from(k), v))
-                .collect(),
-        ))
+        Value::Map(Arc::new(entries.into_iter().map(|(k, v)| (Arc::from(k), v)).collect()))
     };
-    let parameters = parameters
-        .iter()
-        .map(|(k, v)| (k.as_str(), text(v)))
-        .collect();
+    let parameters = parameters.iter().map(|(k, v)| (k.as_str(), text(v))).collect();
     let none = map(vec![("Name", text("")), ("Namespace", text(""))]);
     let data = map(vec![
         ("Parameters", map(parameters)),
         ("CSIDriverSecretRef", none),
         ("GeneratedStorageClassName", text("")),
     ]);
-    Template::new(name)
-        .funcs(functions())
-        .parse(template)?
-        .execute_to_string(&data)
+    Template::new(name).funcs(functions()).parse(template)?.execute_to_string(&data)
 }
 
 fn functions() -> FuncMap {
@@ -50,11 +35,7 @@ fn functions() -> FuncMap {
                 return Ok(Value::Nil);
             };
             let given = given.first().cloned().unwrap_or(Value::Nil);
-            Ok(if given.is_truthy() {
-                given
-            } else {
-                fallback.clone()
-            })
+            Ok(if given.is_truthy() { given } else { fallback.clone() })
         }),
     );
     all.insert(
@@ -66,10 +47,7 @@ fn functions() -> FuncMap {
             let mut at = first.clone();
             for key in keys {
                 at = match (&at, key.as_str()) {
-                    (Value::Map(entries), Some(key)) => entries
-                        .get(key)
-                        .cloned()
-                        .unwrap_or(Value::String("".into())),
+                    (Value::Map(entries), Some(key)) => entries.get(key).cloned().unwrap_or(Value::String("".into())),
                     _ => at.index(key)?,
                 };
             }
@@ -87,10 +65,7 @@ fn functions() -> FuncMap {
         "splitList".into(),
         Arc::new(|args: &[Value]| {
             let text = |i: usize| args.get(i).and_then(Value::as_str).unwrap_or_default();
-            let parts: Vec<Value> = text(1)
-                .split(text(0))
-                .map(|p| Value::String(p.into()))
-                .collect();
+            let parts: Vec<Value> = text(1).split(text(0)).map(|p| Value::String(p.into())).collect();
             Ok(Value::List(parts.into()))
         }),
     );
@@ -112,10 +87,7 @@ fn as_json(value: &Value) -> serde_json::Value {
         Value::Float(n) => (*n).into(),
         Value::String(s) => s.as_ref().into(),
         Value::List(items) => items.iter().map(as_json).collect(),
-        Value::Map(entries) => entries
-            .iter()
-            .map(|(k, v)| (k.to_string(), as_json(v)))
-            .collect(),
+        Value::Map(entries) => entries.iter().map(|(k, v)| (k.to_string(), as_json(v))).collect(),
         Value::Nil | Value::Function(_) => serde_json::Value::Null,
     }
 }
@@ -134,11 +106,7 @@ mod tests {
             ("{{ splitList \" \" \"a b\" | toJson }}", "[\"a\",\"b\"]"),
             ("{{ if hasPrefix \"fa\" .Parameters.class }}y{{ end }}", "y"),
         ] {
-            assert_eq!(
-                render("t", template, &parameters).unwrap(),
-                expected,
-                "{template}"
-            );
+            assert_eq!(render("t", template, &parameters).unwrap(), expected, "{template}");
         }
     }
 }

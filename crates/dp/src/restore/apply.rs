@@ -29,12 +29,7 @@ pub struct Hands {
 
 impl Hands {
     /// Carries out `plan`.
-    pub async fn apply(
-        &self,
-        seen: &mut Observed,
-        plan: Plan,
-        context: &Context,
-    ) -> Result<Again, Error> {
+    pub async fn apply(&self, seen: &mut Observed, plan: Plan, context: &Context) -> Result<Again, Error> {
         let now = clock::now();
         match plan {
             Plan::Leave => {}
@@ -42,9 +37,7 @@ impl Hands {
             Plan::Refuse(stop) => self.refuse(seen, &stop).await?,
             Plan::Mark => {
                 let body = json!({"metadata": {"uid": seen.restore.uid(), "labels": {labels::MANAGED_BY: labels::MANAGED_BY_DP}}});
-                self.writer
-                    .merge(&self.api(seen), &seen.restore.name_any(), &body)
-                    .await?;
+                self.writer.merge(&self.api(seen), &seen.restore.name_any(), &body).await?;
             }
             Plan::AsDataSource => {
                 self.store(seen, &status::as_data_source(seen)).await?;
@@ -58,13 +51,7 @@ impl Hands {
             Plan::Record => {
                 if self.store(seen, &status::recorded(seen, now)).await? {
                     let text = format!("restoring from Backup {}", seen.restore.spec.backup.name);
-                    self.events
-                        .normal(
-                            seen.restore.as_ref(),
-                            event_reasons::restore::STARTING,
-                            &text,
-                        )
-                        .await;
+                    self.events.normal(seen.restore.as_ref(), event_reasons::restore::STARTING, &text).await;
                 }
             }
             Plan::Resume => self.resume(seen).await?,
@@ -80,48 +67,29 @@ impl Hands {
     }
 
     fn api(&self, seen: &Observed) -> Api<Restore> {
-        self.writer
-            .namespaced(&seen.restore.namespace().unwrap_or_default())
+        self.writer.namespaced(&seen.restore.namespace().unwrap_or_default())
     }
 
     fn jobs(&self, seen: &Observed) -> Api<Job> {
-        self.writer
-            .namespaced(&seen.restore.namespace().unwrap_or_default())
+        self.writer.namespaced(&seen.restore.namespace().unwrap_or_default())
     }
 
     async fn store(&self, seen: &Observed, next: &RestoreStatus) -> Result<bool, Error> {
         let old = seen.restore.status.clone().unwrap_or_default();
-        let stored = self
-            .writer
-            .store_status(&self.api(seen), seen.restore.as_ref(), &old, next)
-            .await?;
+        let stored = self.writer.store_status(&self.api(seen), seen.restore.as_ref(), &old, next).await?;
         Ok(stored.is_some())
     }
 
     async fn block(&self, seen: &Observed, stop: &Stop) -> Result<(), Error> {
-        if self
-            .store(seen, &status::blocked(seen, stop, clock::now()))
-            .await?
-        {
-            self.events
-                .warning(seen.restore.as_ref(), stop.reason, &stop.message)
-                .await;
+        if self.store(seen, &status::blocked(seen, stop, clock::now())).await? {
+            self.events.warning(seen.restore.as_ref(), stop.reason, &stop.message).await;
         }
         Ok(())
     }
 
     async fn refuse(&self, seen: &Observed, stop: &Stop) -> Result<(), Error> {
-        if self
-            .store(seen, &status::refused(seen, stop, clock::now()))
-            .await?
-        {
-            self.events
-                .warning(
-                    seen.restore.as_ref(),
-                    event_reasons::restore::FAILED,
-                    &stop.message,
-                )
-                .await;
+        if self.store(seen, &status::refused(seen, stop, clock::now())).await? {
+            self.events.warning(seen.restore.as_ref(), event_reasons::restore::FAILED, &stop.message).await;
         }
         Ok(())
     }
@@ -131,106 +99,71 @@ impl Hands {
         let text = status::summary(seen, status);
         match status.phase {
             Some(RestorePhase::Completed) => {
-                self.events
-                    .normal(restore, event_reasons::restore::COMPLETED, &text)
-                    .await
+                self.events.normal(restore, event_reasons::restore::COMPLETED, &text).await
             }
-            Some(RestorePhase::Failed) => {
-                self.events
-                    .warning(restore, event_reasons::restore::FAILED, &text)
-                    .await
-            }
+            Some(RestorePhase::Failed) => self.events.warning(restore, event_reasons::restore::FAILED, &text).await,
             _ => {}
         }
     }
 
     async fn ask_for_repo(&self, seen: &Observed) -> Result<(), Error> {
-        if seen
-            .restore
-            .labels()
-            .contains_key(labels::WAIT_REPO_PREPARATION)
-        {
+        if seen.restore.labels().contains_key(labels::WAIT_REPO_PREPARATION) {
             return Ok(());
         }
         let repo = seen.repo.as_ref().map(|r| r.name_any()).unwrap_or_default();
         let body = json!({"metadata": {"uid": seen.restore.uid(), "labels": {
             labels::WAIT_REPO_PREPARATION: "true", labels::BACKUP_REPO_NAME: repo,
         }}});
-        self.writer
-            .merge(&self.api(seen), &seen.restore.name_any(), &body)
-            .await?;
+        self.writer.merge(&self.api(seen), &seen.restore.name_any(), &body).await?;
         Ok(())
     }
 
     async fn create_claims(&self, seen: &Observed, missing: &[usize]) -> Result<(), Error> {
         let restore = seen.restore.as_ref();
         let config = restore.spec.prepare_data_config.as_ref();
-        let wanted = config
-            .map(|c| c.volume_claims.as_slice())
-            .unwrap_or_default();
-        let api: Api<PersistentVolumeClaim> = self
-            .writer
-            .namespaced(&restore.namespace().unwrap_or_default());
+        let wanted = config.map(|c| c.volume_claims.as_slice()).unwrap_or_default();
+        let api: Api<PersistentVolumeClaim> = self.writer.namespaced(&restore.namespace().unwrap_or_default());
         for claim in missing.iter().filter_map(|i| wanted.get(*i)) {
             let object = build::claim(claim, restore);
             match self.writer.create(&api, &object).await {
                 Ok(_) => {
                     let text = format!("created PersistentVolumeClaim {}", object.name_any());
-                    self.events
-                        .normal(restore, event_reasons::restore::CREATE_PVC, &text)
-                        .await;
+                    self.events.normal(restore, event_reasons::restore::CREATE_PVC, &text).await;
                 }
                 Err(error) if error.is_already_exists() => {}
                 Err(error) if error.is_invalid() => {
                     let why = controller_kit::error::chain(&error);
-                    return self
-                        .refuse(seen, &Stop::terminal(reasons::INVALID_CLAIM, why))
-                        .await;
+                    return self.refuse(seen, &Stop::terminal(reasons::INVALID_CLAIM, why)).await;
                 }
                 Err(error) => return Err(error.into()),
             }
         }
         // A user's claims are not watched by us; the label write below is our own wake-up.
         let body = json!({"metadata": {"uid": restore.uid(), "annotations": {annotations::CLAIMS_CREATED: "true"}}});
-        self.writer
-            .merge(&self.api(seen), &restore.name_any(), &body)
-            .await?;
+        self.writer.merge(&self.api(seen), &restore.name_any(), &body).await?;
         Ok(())
     }
 
     async fn create_job(&self, seen: &mut Observed, context: &Context) -> Result<(), Error> {
         let namespace = seen.restore.namespace().unwrap_or_default();
         context.workers.ensure(&self.writer, &namespace).await?;
-        let claim = seen
-            .repo
-            .as_ref()
-            .and_then(|r| r.status.as_ref()?.backup_pvc_name.clone());
+        let claim = seen.repo.as_ref().and_then(|r| r.status.as_ref()?.backup_pvc_name.clone());
         let repository = claim.map(|claim| Repository::Mounted { claim });
         let Some(set) = plan::set(seen) else {
             return Ok(());
         };
-        let job = match build::prepare_data_job(
-            &seen.restore,
-            &set,
-            0,
-            repository.as_ref(),
-            &context.pods,
-        ) {
+        let job = match build::prepare_data_job(&seen.restore, &set, 0, repository.as_ref(), &context.pods) {
             Ok(job) => job,
             Err(stop) => return self.refuse(seen, &stop).await,
         };
-        match job_runtime::ensure(&self.writer, &job, &seen.restore.uid().unwrap_or_default())
-            .await?
-        {
+        match job_runtime::ensure(&self.writer, &job, &seen.restore.uid().unwrap_or_default()).await? {
             Ensured::NameTaken => {
                 let text = format!("Job {} belongs to somebody else", job.name_any());
-                self.refuse(seen, &Stop::terminal(reasons::JOB_NAME_COLLISION, text))
-                    .await
+                self.refuse(seen, &Stop::terminal(reasons::JOB_NAME_COLLISION, text)).await
             }
             Ensured::Created(job) | Ensured::Present(job) => {
                 seen.job.uid = job.uid();
-                self.store(seen, &status::recorded(seen, clock::now()))
-                    .await?;
+                self.store(seen, &status::recorded(seen, clock::now())).await?;
                 Ok(())
             }
         }
@@ -238,11 +171,7 @@ impl Hands {
 
     /// Lets the recorded Job run; a Job of another UID under its name is left alone.
     async fn resume(&self, seen: &Observed) -> Result<(), Error> {
-        let actions = seen
-            .restore
-            .status
-            .as_ref()
-            .and_then(|s| s.actions.as_ref());
+        let actions = seen.restore.status.as_ref().and_then(|s| s.actions.as_ref());
         let Some(action) = actions.and_then(|a| a.prepare_data.first()) else {
             return Ok(());
         };

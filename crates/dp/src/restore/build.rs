@@ -15,9 +15,8 @@ use controller_kit::names;
 use job_runtime::OWNER_UID_LABEL;
 use k8s_openapi::api::batch::v1::{Job, JobSpec};
 use k8s_openapi::api::core::v1::{
-    Container, DownwardAPIVolumeFile, DownwardAPIVolumeSource, ObjectFieldSelector,
-    PersistentVolumeClaim, PersistentVolumeClaimVolumeSource, PodSecurityContext, PodSpec,
-    PodTemplateSpec, Volume, VolumeMount,
+    Container, DownwardAPIVolumeFile, DownwardAPIVolumeSource, ObjectFieldSelector, PersistentVolumeClaim,
+    PersistentVolumeClaimVolumeSource, PodSecurityContext, PodSpec, PodTemplateSpec, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Resource, ResourceExt};
@@ -29,10 +28,7 @@ const EXTRAS_FILE: &str = "status_extras";
 /// `restore-preparedata-<uid8>-<backup>-<index>`, hashed when it would not fit.
 pub fn job_name(restore: &Restore, backup: &str, index: usize) -> String {
     let uid = restore.uid().unwrap_or_default();
-    let wire = format!(
-        "restore-preparedata-{}-{backup}-{index}",
-        names::short_uid(&uid)
-    );
+    let wire = format!("restore-preparedata-{}-{backup}-{index}", names::short_uid(&uid));
     names::child(&wire, &[&uid, "prepareData", backup, &index.to_string()])
 }
 
@@ -45,13 +41,8 @@ pub fn mount_path(claim: &RestoreVolumeClaim, backup: &Backup) -> Result<String,
         return Ok(path);
     }
     let volume = claim.volume_source.as_deref().unwrap_or_default();
-    let method = backup
-        .status
-        .as_ref()
-        .and_then(|s| s.backup_method.as_ref());
-    let mounts = method
-        .and_then(|m| m.target_volumes.as_ref())
-        .map(|v| v.volume_mounts.as_slice());
+    let method = backup.status.as_ref().and_then(|s| s.backup_method.as_ref());
+    let mounts = method.and_then(|m| m.target_volumes.as_ref()).map(|v| v.volume_mounts.as_slice());
     let found = mounts.unwrap_or_default().iter().find(|m| m.name == volume);
     found.map(|m| m.mount_path.clone()).ok_or_else(|| {
         Stop::terminal(
@@ -77,25 +68,14 @@ pub fn prepare_data_job(
     repository: Option<&Repository>,
     settings: &PodSettings,
 ) -> Result<Job, Stop> {
-    let action = set
-        .action_set
-        .spec
-        .restore
-        .as_ref()
-        .and_then(|r| r.prepare_data.as_ref())
-        .ok_or_else(|| {
-            Stop::terminal(
-                reasons::NO_RESTORE_ACTION,
-                format!(
-                    "ActionSet {} has no restore.prepareData",
-                    set.action_set.name_any()
-                ),
-            )
-        })?;
+    let action = set.action_set.spec.restore.as_ref().and_then(|r| r.prepare_data.as_ref()).ok_or_else(|| {
+        Stop::terminal(
+            reasons::NO_RESTORE_ACTION,
+            format!("ActionSet {} has no restore.prepareData", set.action_set.name_any()),
+        )
+    })?;
     let config = restore.spec.prepare_data_config.as_ref();
-    let claims = config
-        .map(|c| c.volume_claims.as_slice())
-        .unwrap_or_default();
+    let claims = config.map(|c| c.volume_claims.as_slice()).unwrap_or_default();
     let mut pod_volumes = Vec::new();
     let mut mounts: Vec<VolumeMount> = Vec::new();
     for claim in claims {
@@ -103,20 +83,12 @@ pub fn prepare_data_job(
         let volume = volume_name(&name);
         pod_volumes.push(Volume {
             name: volume.clone(),
-            persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
-                claim_name: name,
-                read_only: None,
-            }),
+            persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource { claim_name: name, read_only: None }),
             ..Volume::default()
         });
         mounts.push(mount(&volume, &mount_path(claim, set.backup)?));
     }
-    let extras = set
-        .backup
-        .status
-        .as_ref()
-        .map(|s| &s.extras)
-        .filter(|e| !e.is_empty());
+    let extras = set.backup.status.as_ref().map(|s| &s.extras).filter(|e| !e.is_empty());
     let note = extras.and_then(|e| serde_json::to_string(e).ok());
     if note.is_some() {
         pod_volumes.push(extras_volume());
@@ -137,48 +109,24 @@ pub fn prepare_data_job(
     if settings.zero_resources {
         pod::zero_unset(&mut container);
     }
-    let account = restore
-        .spec
-        .service_account_name
-        .clone()
-        .filter(|n| !n.is_empty());
+    let account = restore.spec.service_account_name.clone().filter(|n| !n.is_empty());
     let mut spec = PodSpec {
         containers: vec![container],
         volumes: Some(pod_volumes),
         restart_policy: Some("Never".into()),
         service_account_name: Some(account.unwrap_or_else(|| settings.worker_account.clone())),
-        security_context: Some(PodSecurityContext {
-            run_as_user: Some(0),
-            ..PodSecurityContext::default()
-        }),
+        security_context: Some(PodSecurityContext { run_as_user: Some(0), ..PodSecurityContext::default() }),
         ..PodSpec::default()
     };
     place(&mut spec, restore);
-    mover::inject(
-        &mut spec,
-        repository,
-        &settings.mover_image,
-        settings.zero_resources,
-    );
+    mover::inject(&mut spec, repository, &settings.mover_image, settings.zero_resources);
     Ok(job(restore, set, index, spec, note))
 }
 
-fn job(
-    restore: &Restore,
-    set: &Set<'_>,
-    index: usize,
-    spec: PodSpec,
-    extras: Option<String>,
-) -> Job {
+fn job(restore: &Restore, set: &Set<'_>, index: usize, spec: PodSpec, extras: Option<String>) -> Job {
     let labels = BTreeMap::from([
-        (
-            labels::MANAGED_BY.to_owned(),
-            labels::MANAGED_BY_DP.to_owned(),
-        ),
-        (
-            labels::RESTORE.to_owned(),
-            names::cut(&restore.name_any(), names::LIMIT).to_owned(),
-        ),
+        (labels::MANAGED_BY.to_owned(), labels::MANAGED_BY_DP.to_owned()),
+        (labels::RESTORE.to_owned(), names::cut(&restore.name_any(), names::LIMIT).to_owned()),
     ]);
     let mut own = labels.clone();
     own.insert(OWNER_UID_LABEL.into(), restore.uid().unwrap_or_default());
@@ -195,11 +143,7 @@ fn job(
             backoff_limit: Some(restore.spec.backoff_limit()),
             suspend: Some(true),
             template: PodTemplateSpec {
-                metadata: Some(ObjectMeta {
-                    labels: Some(labels),
-                    annotations: note,
-                    ..ObjectMeta::default()
-                }),
+                metadata: Some(ObjectMeta { labels: Some(labels), annotations: note, ..ObjectMeta::default() }),
                 spec: Some(spec),
             },
             ..JobSpec::default()
@@ -240,8 +184,7 @@ fn place(spec: &mut PodSpec, restore: &Restore) {
     spec.node_selector = Some(wanted.node_selector.clone()).filter(|s| !s.is_empty());
     spec.node_name = wanted.node_name.clone().filter(|n| !n.is_empty());
     spec.affinity.clone_from(&wanted.affinity);
-    spec.topology_spread_constraints =
-        Some(wanted.topology_spread_constraints.clone()).filter(|t| !t.is_empty());
+    spec.topology_spread_constraints = Some(wanted.topology_spread_constraints.clone()).filter(|t| !t.is_empty());
     spec.scheduler_name = wanted.scheduler_name.clone().filter(|n| !n.is_empty());
 }
 
@@ -249,9 +192,5 @@ fn place(spec: &mut PodSpec, restore: &Restore) {
 pub fn claim(wanted: &RestoreVolumeClaim, restore: &Restore) -> PersistentVolumeClaim {
     let mut metadata = ObjectMeta::from(wanted.metadata.clone());
     metadata.namespace = restore.namespace();
-    PersistentVolumeClaim {
-        metadata,
-        spec: Some(wanted.volume_claim_spec.clone()),
-        status: None,
-    }
+    PersistentVolumeClaim { metadata, spec: Some(wanted.volume_claim_spec.clone()), status: None }
 }

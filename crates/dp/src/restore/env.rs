@@ -41,10 +41,7 @@ pub fn build(restore: &Restore, set: &Set<'_>) -> Vec<EnvVar> {
     }
     if !set.ancestors.is_empty() {
         let names: Vec<String> = set.ancestors.iter().map(|b| b.name_any()).collect();
-        env.push(literal(
-            "DP_ANCESTOR_INCREMENTAL_BACKUP_NAMES",
-            names.join(","),
-        ));
+        env.push(literal("DP_ANCESTOR_INCREMENTAL_BACKUP_NAMES", names.join(",")));
     }
     let zone = |b: &Backup| b.status.as_ref()?.time_range.as_ref()?.time_zone.clone();
     let text = |b: &Backup, at: Timestamp| go_time::format(at, zone(b).as_deref(), &layout);
@@ -54,73 +51,36 @@ pub fn build(restore: &Restore, set: &Set<'_>) -> Vec<EnvVar> {
     if let Some(base) = set.base {
         for (name, at) in [("START", start_time(base)), ("STOP", stop_time(base))] {
             if let Some(at) = at {
-                env.push(literal(
-                    &format!("DP_BASE_BACKUP_{name}_TIME"),
-                    text(base, at),
-                ));
-                env.push(literal(
-                    &format!("DP_BASE_BACKUP_{name}_TIMESTAMP"),
-                    at.as_second().to_string(),
-                ));
+                env.push(literal(&format!("DP_BASE_BACKUP_{name}_TIME"), text(base, at)));
+                env.push(literal(&format!("DP_BASE_BACKUP_{name}_TIMESTAMP"), at.as_second().to_string()));
             }
         }
     }
-    if let Some(at) = restore
-        .spec
-        .restore_time
-        .as_ref()
-        .and_then(|t| t.parse::<Timestamp>().ok())
-    {
+    if let Some(at) = restore.spec.restore_time.as_ref().and_then(|t| t.parse::<Timestamp>().ok()) {
         env.push(literal("DP_RESTORE_TIME", text(set.backup, at)));
         env.push(literal("DP_RESTORE_TIMESTAMP", at.as_second().to_string()));
     }
-    env.extend(
-        restore
-            .spec
-            .parameters
-            .iter()
-            .map(|p| literal(&p.name, &p.value)),
-    );
+    env.extend(restore.spec.parameters.iter().map(|p| literal(&p.name, &p.value)));
     env.extend(set.action_set.spec.env.iter().cloned());
-    let method = set
-        .backup
-        .status
-        .as_ref()
-        .and_then(|s| s.backup_method.as_ref());
-    merge(
-        &mut env,
-        method.map(|m| m.env.as_slice()).unwrap_or_default(),
-    );
+    let method = set.backup.status.as_ref().and_then(|s| s.backup_method.as_ref());
+    merge(&mut env, method.map(|m| m.env.as_slice()).unwrap_or_default());
     merge(&mut env, &restore.spec.env);
     env
 }
 
 fn location(restore: &Restore, set: &Set<'_>) -> Vec<EnvVar> {
-    let path = set
-        .backup
-        .status
-        .as_ref()
-        .and_then(|s| s.path.clone())
-        .unwrap_or_default();
+    let path = set.backup.status.as_ref().and_then(|s| s.path.clone()).unwrap_or_default();
     if path.is_empty() {
         return vec![];
     }
-    let target = restore
-        .spec
-        .backup
-        .source_target_name
-        .as_deref()
-        .unwrap_or_default();
+    let target = restore.spec.backup.source_target_name.as_deref().unwrap_or_default();
     let relative = paths::join(&[target, set.source_pod.unwrap_or_default()]);
     let relative = relative.trim_start_matches('/');
     let root = path.rsplit_once('/').map_or("/", |(root, _)| root);
     vec![
         literal("DP_TARGET_RELATIVE_PATH", relative),
         literal("DP_BACKUP_ROOT_PATH", root),
-        literal(
-            protocol::env::BACKUP_BASE_PATH,
-            paths::join(&[&path, relative]),
-        ),
+        literal(protocol::env::BACKUP_BASE_PATH, paths::join(&[&path, relative])),
     ]
 }
 

@@ -15,11 +15,7 @@ use controller_kit::drive::Again;
 use std::sync::Arc;
 
 /// One look at one Restore.
-pub async fn reconcile(
-    key: Key,
-    context: Arc<Context>,
-    hands: apply::Hands,
-) -> Result<Again, Error> {
+pub async fn reconcile(key: Key, context: Arc<Context>, hands: apply::Hands) -> Result<Again, Error> {
     let Some(restore) = context.stores.restores.get(&key.namespace, &key.name) else {
         return Ok(Again::OnEvent);
     };

@@ -28,22 +28,11 @@ pub async fn observe(
     let method = status.and_then(|s| s.backup_method.as_ref());
     let action_set = method.and_then(|m| stores.action_sets.get("", m.action_set_name()?));
     let repo = status.and_then(|s| stores.repos.get("", s.backup_repo_name.as_deref()?));
-    let repo_claim = repo
-        .as_ref()
-        .and_then(|r| r.status.as_ref()?.backup_pvc_name.clone());
+    let repo_claim = repo.as_ref().and_then(|r| r.status.as_ref()?.backup_pvc_name.clone());
     let repo_claim_here = repo_claim.is_some_and(|c| stores.claims.get(&namespace, &c).is_some());
     let job = look_at_job(&restore, stores, &namespace);
     let claims = look_at_claims(&restore, stores, &namespace, writer).await?;
-    let mut seen = Observed {
-        restore,
-        backup,
-        action_set,
-        repo,
-        repo_claim_here,
-        claims,
-        job,
-        allowed_accounts,
-    };
+    let mut seen = Observed { restore, backup, action_set, repo, repo_claim_here, claims, job, allowed_accounts };
     confirm_vanished(&mut seen, writer).await?;
     Ok(seen)
 }
@@ -52,38 +41,20 @@ fn look_at_job(restore: &Restore, stores: &Stores, namespace: &str) -> JobSeen {
     let uid = restore.uid().unwrap_or_default();
     let name = job_name(restore, &restore.spec.backup.name, 0);
     let Some(job) = stores.jobs.get(namespace, &name) else {
-        return JobSeen {
-            uid: None,
-            suspended: false,
-            state: None,
-            taken: false,
-        };
+        return JobSeen { uid: None, suspended: false, state: None, taken: false };
     };
-    let pods = stores.pods.select(|p| {
-        p.owner_references()
-            .iter()
-            .any(|o| Some(&o.uid) == job.uid().as_ref())
-    });
+    let pods = stores.pods.select(|p| p.owner_references().iter().any(|o| Some(&o.uid) == job.uid().as_ref()));
     let pods: Vec<&Pod> = pods.iter().map(AsRef::as_ref).collect();
     job_seen(&job, &uid, &pods)
 }
 
 fn job_seen(job: &Job, owner: &str, pods: &[&Pod]) -> JobSeen {
     if !owned_by(job, owner) {
-        return JobSeen {
-            uid: None,
-            suspended: false,
-            state: None,
-            taken: true,
-        };
+        return JobSeen { uid: None, suspended: false, state: None, taken: true };
     }
     JobSeen {
         uid: job.uid(),
-        suspended: job
-            .spec
-            .as_ref()
-            .and_then(|s| s.suspend)
-            .unwrap_or_default(),
+        suspended: job.spec.as_ref().and_then(|s| s.suspend).unwrap_or_default(),
         state: Some(observe_job(job, pods, pods::CONTAINER_RESTORE)),
         taken: false,
     }
@@ -98,10 +69,7 @@ async fn look_at_claims(
     let config = restore.spec.prepare_data_config.as_ref();
     let of_execution = restore.annotations().contains_key(annotations::PRIME_UID);
     let mut seen = Vec::new();
-    for claim in config
-        .map(|c| c.volume_claims.as_slice())
-        .unwrap_or_default()
-    {
+    for claim in config.map(|c| c.volume_claims.as_slice()).unwrap_or_default() {
         let name = claim.metadata.name.as_deref().unwrap_or_default();
         let found = if of_execution {
             stores.claims.get(namespace, name)
@@ -112,9 +80,7 @@ async fn look_at_claims(
             writer.get(&api, name).await?.map(Arc::new)
         };
         let alive = found.filter(|c| c.metadata.deletion_timestamp.is_none());
-        seen.push(ClaimSeen {
-            uid: alive.and_then(|c| c.uid()),
-        });
+        seen.push(ClaimSeen { uid: alive.and_then(|c| c.uid()) });
     }
     Ok(seen)
 }
@@ -122,11 +88,7 @@ async fn look_at_claims(
 /// A recorded Job that the cache lacks may be younger than the cache: the server is asked before it
 /// counts as vanished.
 async fn confirm_vanished(seen: &mut Observed, writer: &Writer) -> Result<(), Error> {
-    let actions = seen
-        .restore
-        .status
-        .as_ref()
-        .and_then(|s| s.actions.as_ref());
+    let actions = seen.restore.status.as_ref().and_then(|s| s.actions.as_ref());
     let Some(action) = actions.and_then(|a| a.prepare_data.first()) else {
         return Ok(());
     };

@@ -11,8 +11,7 @@ use crate::error::Stop;
 use crate::reasons;
 use api_types::contract::{annotations, labels};
 use api_types::dp::{
-    ActionSet, Backup, BackupPhase, BackupRepo, BackupType, Restore, RestoreActionPhase,
-    RestorePhase,
+    ActionSet, Backup, BackupPhase, BackupRepo, BackupType, Restore, RestoreActionPhase, RestorePhase,
 };
 use job_runtime::observe::JobState;
 use kube::ResourceExt;
@@ -118,16 +117,8 @@ pub fn set(seen: &Observed) -> Option<Set<'_>> {
 }
 
 fn source_pod(restore: &Restore) -> Option<&str> {
-    let policy = restore
-        .spec
-        .prepare_data_config
-        .as_ref()?
-        .required_policy_for_all_pod_selection
-        .as_ref()?;
-    policy
-        .source_of_one_to_many
-        .as_ref()
-        .map(|s| s.target_pod_name.as_str())
+    let policy = restore.spec.prepare_data_config.as_ref()?.required_policy_for_all_pod_selection.as_ref()?;
+    policy.source_of_one_to_many.as_ref().map(|s| s.target_pod_name.as_str())
 }
 
 fn begin(seen: &Observed) -> Result<Plan, Stop> {
@@ -140,25 +131,15 @@ fn begin(seen: &Observed) -> Result<Plan, Stop> {
         return Ok(Plan::AsDataSource);
     }
     for (there, field) in [
-        (
-            config.is_some_and(|c| c.volume_claims_template.is_some()),
-            "spec.prepareDataConfig.volumeClaimsTemplate",
-        ),
+        (config.is_some_and(|c| c.volume_claims_template.is_some()), "spec.prepareDataConfig.volumeClaimsTemplate"),
         (restore.spec.ready_config.is_some(), "spec.readyConfig"),
         (restore.spec.resources.is_some(), "spec.resources"),
     ] {
         if there {
-            return Err(Stop::terminal(
-                reasons::NOT_SERVED_YET,
-                format!("{field} is not served yet"),
-            ));
+            return Err(Stop::terminal(reasons::NOT_SERVED_YET, format!("{field} is not served yet")));
         }
     }
-    let account = restore
-        .spec
-        .service_account_name
-        .as_deref()
-        .unwrap_or_default();
+    let account = restore.spec.service_account_name.as_deref().unwrap_or_default();
     if !account.is_empty() && !seen.allowed_accounts.iter().any(|a| a == account) {
         return Err(Stop::terminal(
             reasons::SERVICE_ACCOUNT_NOT_ALLOWED,
@@ -168,9 +149,7 @@ fn begin(seen: &Observed) -> Result<Plan, Stop> {
         ));
     }
     let backup = check_backup(seen)?;
-    let claims = config
-        .map(|c| c.volume_claims.as_slice())
-        .unwrap_or_default();
+    let claims = config.map(|c| c.volume_claims.as_slice()).unwrap_or_default();
     let actions = check_actions(seen, backup)?;
     if claims.is_empty() {
         return Err(Stop::terminal(
@@ -191,17 +170,10 @@ fn begin(seen: &Observed) -> Result<Plan, Stop> {
     if seen.job.taken {
         return Err(Stop::terminal(
             reasons::JOB_NAME_COLLISION,
-            format!(
-                "Job {} belongs to somebody else",
-                build::job_name(restore, &backup.name_any(), 0)
-            ),
+            format!("Job {} belongs to somebody else", build::job_name(restore, &backup.name_any(), 0)),
         ));
     }
-    Ok(if seen.job.uid.is_some() {
-        Plan::Record
-    } else {
-        Plan::CreateJob
-    })
+    Ok(if seen.job.uid.is_some() { Plan::Record } else { Plan::CreateJob })
 }
 
 fn check_backup(seen: &Observed) -> Result<&Backup, Stop> {
@@ -216,10 +188,7 @@ fn check_backup(seen: &Observed) -> Result<&Backup, Stop> {
         ));
     }
     let backup = seen.backup.as_deref().ok_or_else(|| {
-        Stop::wait(
-            reasons::BACKUP_NOT_FOUND,
-            format!("spec.backup: there is no Backup {namespace}/{name}"),
-        )
+        Stop::wait(reasons::BACKUP_NOT_FOUND, format!("spec.backup: there is no Backup {namespace}/{name}"))
     })?;
     usable(backup)?;
     Ok(backup)
@@ -232,124 +201,64 @@ fn check_backup(seen: &Observed) -> Result<&Backup, Stop> {
 pub fn usable(backup: &Backup) -> Result<(), Stop> {
     let name = backup.name_any();
     if backup.metadata.deletion_timestamp.is_some() {
-        return Err(Stop::terminal(
-            reasons::BACKUP_DELETING,
-            format!("Backup {name} is being deleted"),
-        ));
+        return Err(Stop::terminal(reasons::BACKUP_DELETING, format!("Backup {name} is being deleted")));
     }
     match backup.phase() {
         BackupPhase::Completed => Ok(()),
         BackupPhase::Failed => {
-            let why = backup
-                .status
-                .as_ref()
-                .and_then(|s| s.failure_reason.clone())
-                .unwrap_or_default();
-            Err(Stop::terminal(
-                reasons::BACKUP_FAILED,
-                format!("Backup {name} failed: {why}"),
-            ))
+            let why = backup.status.as_ref().and_then(|s| s.failure_reason.clone()).unwrap_or_default();
+            Err(Stop::terminal(reasons::BACKUP_FAILED, format!("Backup {name} failed: {why}")))
         }
-        BackupPhase::Deleting => Err(Stop::terminal(
-            reasons::BACKUP_DELETING,
-            format!("Backup {name} is being deleted"),
-        )),
-        other => Err(Stop::wait(
-            reasons::BACKUP_NOT_COMPLETED,
-            format!("Backup {name} is {other}, not Completed"),
-        )),
+        BackupPhase::Deleting => {
+            Err(Stop::terminal(reasons::BACKUP_DELETING, format!("Backup {name} is being deleted")))
+        }
+        other => Err(Stop::wait(reasons::BACKUP_NOT_COMPLETED, format!("Backup {name} is {other}, not Completed"))),
     }
 }
 
 fn check_actions<'a>(seen: &'a Observed, backup: &Backup) -> Result<&'a ActionSet, Stop> {
-    let method = backup
-        .status
-        .as_ref()
-        .and_then(|s| s.backup_method.as_ref())
-        .ok_or_else(|| {
-            Stop::terminal(
-                reasons::BACKUP_FAILED,
-                format!(
-                    "Backup {} recorded no method (status.backupMethod)",
-                    backup.name_any()
-                ),
-            )
-        })?;
+    let method = backup.status.as_ref().and_then(|s| s.backup_method.as_ref()).ok_or_else(|| {
+        Stop::terminal(
+            reasons::BACKUP_FAILED,
+            format!("Backup {} recorded no method (status.backupMethod)", backup.name_any()),
+        )
+    })?;
     let name = method.action_set_name().unwrap_or_default();
     let actions = seen.action_set.as_deref().ok_or_else(|| {
         Stop::wait(
             reasons::ACTION_SET_NOT_FOUND,
-            format!(
-                "there is no ActionSet {name}, which Backup {} was made with",
-                backup.name_any()
-            ),
+            format!("there is no ActionSet {name}, which Backup {} was made with", backup.name_any()),
         )
     })?;
-    if !matches!(
-        actions.spec.backup_type,
-        BackupType::Full | BackupType::Selective
-    ) {
+    if !matches!(actions.spec.backup_type, BackupType::Full | BackupType::Selective) {
         return Err(Stop::terminal(
             reasons::NOT_SERVED_YET,
-            format!(
-                "ActionSet {name}: restoring backupType {} is not served yet",
-                actions.spec.backup_type
-            ),
+            format!("ActionSet {name}: restoring backupType {} is not served yet", actions.spec.backup_type),
         ));
     }
-    if actions
-        .spec
-        .restore
-        .as_ref()
-        .and_then(|r| r.prepare_data.as_ref())
-        .is_none()
-    {
-        return Err(Stop::terminal(
-            reasons::NO_RESTORE_ACTION,
-            format!("ActionSet {name} has no restore.prepareData"),
-        ));
+    if actions.spec.restore.as_ref().and_then(|r| r.prepare_data.as_ref()).is_none() {
+        return Err(Stop::terminal(reasons::NO_RESTORE_ACTION, format!("ActionSet {name} has no restore.prepareData")));
     }
     Ok(actions)
 }
 
 fn check_parameters(restore: &Restore, actions: &ActionSet) -> Result<(), Stop> {
-    let allowed = actions
-        .spec
-        .restore
-        .as_ref()
-        .map(|r| r.with_parameters.as_slice())
-        .unwrap_or_default();
-    match restore
-        .spec
-        .parameters
-        .iter()
-        .find(|p| !allowed.contains(&p.name))
-    {
+    let allowed = actions.spec.restore.as_ref().map(|r| r.with_parameters.as_slice()).unwrap_or_default();
+    match restore.spec.parameters.iter().find(|p| !allowed.contains(&p.name)) {
         None => Ok(()),
         Some(unknown) => Err(Stop::terminal(
             reasons::INVALID_PARAMETERS,
-            format!(
-                "spec.parameters: ActionSet {} does not take {} on restore",
-                actions.name_any(),
-                unknown.name
-            ),
+            format!("spec.parameters: ActionSet {} does not take {} on restore", actions.name_any(), unknown.name),
         )),
     }
 }
 
 fn check_repo(seen: &Observed, backup: &Backup) -> Result<Option<Plan>, Stop> {
-    let name = backup
-        .status
-        .as_ref()
-        .and_then(|s| s.backup_repo_name.clone())
-        .unwrap_or_default();
+    let name = backup.status.as_ref().and_then(|s| s.backup_repo_name.clone()).unwrap_or_default();
     let repo = seen.repo.as_ref().ok_or_else(|| {
         Stop::wait(
             reasons::BACKUP_REPO_NOT_FOUND,
-            format!(
-                "there is no BackupRepo {name}, where Backup {} lies",
-                backup.name_any()
-            ),
+            format!("there is no BackupRepo {name}, where Backup {} lies", backup.name_any()),
         )
     })?;
     select::check_repo(repo)?;
@@ -374,21 +283,13 @@ fn check_claims(seen: &Observed) -> Result<Option<Plan>, Stop> {
             ))
         };
     }
-    let missing: Vec<usize> = seen
-        .claims
-        .iter()
-        .enumerate()
-        .filter_map(|(i, c)| c.uid.is_none().then_some(i))
-        .collect();
+    let missing: Vec<usize> =
+        seen.claims.iter().enumerate().filter_map(|(i, c)| c.uid.is_none().then_some(i)).collect();
     Ok((!missing.is_empty()).then_some(Plan::CreateClaims(missing)))
 }
 
 fn running(seen: &Observed) -> Plan {
-    let actions = seen
-        .restore
-        .status
-        .as_ref()
-        .and_then(|s| s.actions.as_ref());
+    let actions = seen.restore.status.as_ref().and_then(|s| s.actions.as_ref());
     let recorded = actions.and_then(|a| a.prepare_data.first());
     let unfinished = recorded.is_some_and(|a| a.status == RestoreActionPhase::Processing);
     if unfinished && seen.job.suspended {

@@ -5,9 +5,7 @@ use super::plan::{JobSeen, Observed};
 use crate::error::Stop;
 use crate::reasons;
 use api_types::contract::conditions;
-use api_types::dp::{
-    RestoreActionPhase, RestorePhase, RestoreStatus, RestoreStatusAction, RestoreStatusActions,
-};
+use api_types::dp::{RestoreActionPhase, RestorePhase, RestoreStatus, RestoreStatusAction, RestoreStatusActions};
 use controller_kit::conditions::{self as kit, Status};
 use controller_kit::error::Class;
 use jiff::Timestamp;
@@ -23,9 +21,9 @@ fn current(seen: &Observed) -> RestoreStatus {
 /// The condition a blocker belongs to: the repository has one of its own.
 fn condition_of(reason: &str) -> &'static str {
     match reason {
-        reasons::BACKUP_REPO_NOT_FOUND
-        | reasons::BACKUP_REPO_NOT_READY
-        | reasons::WAIT_FOR_BACKUP_REPO => conditions::restore::CHECK_BACKUP_REPO,
+        reasons::BACKUP_REPO_NOT_FOUND | reasons::BACKUP_REPO_NOT_READY | reasons::WAIT_FOR_BACKUP_REPO => {
+            conditions::restore::CHECK_BACKUP_REPO
+        }
         _ => conditions::restore::VALIDATION_PASSED,
     }
 }
@@ -73,34 +71,16 @@ pub fn recorded(seen: &Observed, now: Timestamp) -> RestoreStatus {
     status.phase = Some(RestorePhase::Running);
     status.start_timestamp = Some(Time(now));
     let mut set = |type_, verdict, reason: &str, message: &str| {
-        kit::set(
-            &mut status.conditions,
-            type_,
-            verdict,
-            reason,
-            message,
-            generation,
-            now,
-        );
+        kit::set(&mut status.conditions, type_, verdict, reason, message, generation, now);
     };
-    set(
-        conditions::restore::CHECK_BACKUP_REPO,
-        Status::True,
-        reasons::CHECK_BACKUP_REPO_SUCCESSFULLY,
-        "",
-    );
+    set(conditions::restore::CHECK_BACKUP_REPO, Status::True, reasons::CHECK_BACKUP_REPO_SUCCESSFULLY, "");
     set(
         conditions::restore::VALIDATION_PASSED,
         Status::True,
         reasons::VALIDATE_SUCCESSFULLY,
         "validate restore spec successfully",
     );
-    set(
-        conditions::restore::PREPARE_DATA,
-        Status::False,
-        reasons::PROCESSING,
-        "processing prepareData stage.",
-    );
+    set(conditions::restore::PREPARE_DATA, Status::False, reasons::PROCESSING, "processing prepareData stage.");
     let name = job_name(&seen.restore, &backup, 0);
     status.actions = Some(RestoreStatusActions {
         prepare_data: vec![RestoreStatusAction {
@@ -131,54 +111,23 @@ pub fn folded(seen: &Observed, now: Timestamp) -> RestoreStatus {
         vanished |= outcome.vanished;
     }
     let all = &actions.prepare_data;
-    let ended = all
-        .iter()
-        .all(|a| a.status != RestoreActionPhase::Processing);
+    let ended = all.iter().all(|a| a.status != RestoreActionPhase::Processing);
     let failed = all.iter().find(|a| a.status == RestoreActionPhase::Failed);
     let (verdict, reason, message) = match (ended, failed) {
-        (false, _) => (
-            Status::False,
-            reasons::PROCESSING,
-            trouble.unwrap_or_else(|| "processing prepareData stage.".into()),
-        ),
-        (true, Some(_)) if vanished => (
-            Status::False,
-            reasons::JOB_VANISHED,
-            "a Job was deleted before its result was stored".into(),
-        ),
-        (true, Some(action)) => (
-            Status::False,
-            reasons::FAILED,
-            action.message.clone().unwrap_or_default(),
-        ),
-        (true, None) => (
-            Status::True,
-            reasons::SUCCEED,
-            "prepare data successfully".into(),
-        ),
+        (false, _) => {
+            (Status::False, reasons::PROCESSING, trouble.unwrap_or_else(|| "processing prepareData stage.".into()))
+        }
+        (true, Some(_)) if vanished => {
+            (Status::False, reasons::JOB_VANISHED, "a Job was deleted before its result was stored".into())
+        }
+        (true, Some(action)) => (Status::False, reasons::FAILED, action.message.clone().unwrap_or_default()),
+        (true, None) => (Status::True, reasons::SUCCEED, "prepare data successfully".into()),
     };
-    kit::set(
-        &mut status.conditions,
-        conditions::restore::PREPARE_DATA,
-        verdict,
-        reason,
-        message,
-        generation,
-        now,
-    );
+    kit::set(&mut status.conditions, conditions::restore::PREPARE_DATA, verdict, reason, message, generation, now);
     if ended {
-        let at = all
-            .iter()
-            .filter_map(|a| a.end_time.as_ref())
-            .map(|t| t.0)
-            .max()
-            .unwrap_or(now);
+        let at = all.iter().filter_map(|a| a.end_time.as_ref()).map(|t| t.0).max().unwrap_or(now);
         let start = status.start_timestamp.as_ref().map_or(at, |t| t.0);
-        status.phase = Some(if failed.is_some() {
-            RestorePhase::Failed
-        } else {
-            RestorePhase::Completed
-        });
+        status.phase = Some(if failed.is_some() { RestorePhase::Failed } else { RestorePhase::Completed });
         status.completion_timestamp = Some(Time(at));
         status.duration = Some(api_types::duration::format(at.duration_since(start)));
     }
@@ -206,50 +155,29 @@ fn fold_action(action: &mut RestoreStatusAction, job: &JobSeen, now: Timestamp) 
     match job.state.as_ref().filter(|_| same) {
         None => {
             folded.vanished = true;
-            end(
-                RestoreActionPhase::Failed,
-                None,
-                "its Job was deleted before its result was stored".into(),
-            );
+            end(RestoreActionPhase::Failed, None, "its Job was deleted before its result was stored".into());
         }
-        Some(JobState::Running { blocked }) => {
-            folded.trouble = blocked.as_ref().map(|d| d.message.clone())
-        }
+        Some(JobState::Running { blocked }) => folded.trouble = blocked.as_ref().map(|d| d.message.clone()),
         Some(JobState::Succeeded { at, .. }) => {
             let text = format!("successfully processed the \"{}\"", action.object_key);
             end(RestoreActionPhase::Completed, *at, text);
         }
         Some(JobState::Failed { at, why, message }) => {
             let told = message.as_deref().and_then(RunResult::parse);
-            end(
-                RestoreActionPhase::Failed,
-                *at,
-                told.map_or_else(|| why.clone(), |r| told_by_wrapper(&r, why)),
-            );
+            end(RestoreActionPhase::Failed, *at, told.map_or_else(|| why.clone(), |r| told_by_wrapper(&r, why)));
         }
     }
     folded
 }
 
 fn told_by_wrapper(result: &RunResult, why: &str) -> String {
-    let said = if result.message.is_empty() {
-        why
-    } else {
-        &result.message
-    };
-    format!(
-        "{said} (exit code {}); last output: {}",
-        result.exit,
-        result.log_tail.trim()
-    )
+    let said = if result.message.is_empty() { why } else { &result.message };
+    format!("{said} (exit code {}); last output: {}", result.exit, result.log_tail.trim())
 }
 
 /// Name for events: the restore and what it came to.
 pub fn summary(seen: &Observed, status: &RestoreStatus) -> String {
     let backup = &seen.restore.spec.backup.name;
     let took = status.duration.as_deref().unwrap_or_default();
-    format!(
-        "restore {} from Backup {backup} ended in {took}",
-        seen.restore.name_any()
-    )
+    format!("restore {} from Backup {backup} ended in {took}", seen.restore.name_any())
 }

@@ -11,36 +11,23 @@ use super::{Directory, Entry};
 
 /// Nothing there: also when a parent is a file, or a link leads outside or in a circle.
 pub fn absent(error: Errno) -> bool {
-    matches!(
-        error,
-        Errno::NOENT | Errno::NOTDIR | Errno::XDEV | Errno::LOOP
-    )
+    matches!(error, Errno::NOENT | Errno::NOTDIR | Errno::XDEV | Errno::LOOP)
 }
 
 pub fn not_there(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-    )
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 /// Files and directories only: sockets, FIFOs and devices are no objects.
 pub fn entry(name: OsString, stat: &rustix::fs::Stat) -> Option<Entry> {
     let dir = match FileType::from_raw_mode(stat.st_mode) {
         FileType::RegularFile => None,
-        FileType::Directory => Some(Directory {
-            device: stat.st_dev,
-            inode: stat.st_ino,
-        }),
+        FileType::Directory => Some(Directory { device: stat.st_dev, inode: stat.st_ino }),
         _ => return None,
     };
     Some(Entry {
         name,
-        size: if dir.is_some() {
-            0
-        } else {
-            u64::try_from(stat.st_size).unwrap_or_default()
-        },
+        size: if dir.is_some() { 0 } else { u64::try_from(stat.st_size).unwrap_or_default() },
         modified: instant(stat.st_mtime, stat.st_mtime_nsec),
         dir,
     })
@@ -53,10 +40,6 @@ pub fn entry(name: OsString, stat: &rustix::fs::Stat) -> Option<Entry> {
 )]
 fn instant(seconds: i64, nanoseconds: impl TryInto<u32>) -> SystemTime {
     let whole = Duration::from_secs(seconds.unsigned_abs());
-    let base = if seconds < 0 {
-        UNIX_EPOCH.checked_sub(whole)
-    } else {
-        UNIX_EPOCH.checked_add(whole)
-    };
+    let base = if seconds < 0 { UNIX_EPOCH.checked_sub(whole) } else { UNIX_EPOCH.checked_add(whole) };
     base.unwrap_or(UNIX_EPOCH) + Duration::from_nanos(nanoseconds.try_into().unwrap_or(0).into())
 }

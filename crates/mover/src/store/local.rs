@@ -31,8 +31,8 @@ impl LocalStore {
     /// Opens the root, which must be an existing directory; `named_by` says in messages who chose
     /// it.
     pub fn open_root(root: &Path, named_by: &str) -> Result<Self> {
-        let root = std::path::absolute(root)
-            .map_err(|error| Error::io(format!("resolve {}", root.display()), error))?;
+        let root =
+            std::path::absolute(root).map_err(|error| Error::io(format!("resolve {}", root.display()), error))?;
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         match rustix::fs::open(&root, flags, Mode::empty()) {
             Ok(root_fd) => Ok(Self { root, root_fd }),
@@ -51,17 +51,11 @@ impl LocalStore {
     /// Opens a key without leaving the root.
     fn resolve(&self, key: &Path, flags: OFlags) -> std::result::Result<OwnedFd, Errno> {
         let flags = flags | OFlags::CLOEXEC;
-        let path = if key.as_os_str().is_empty() {
-            Path::new(".")
-        } else {
-            key
-        };
+        let path = if key.as_os_str().is_empty() { Path::new(".") } else { key };
         let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
         match rustix::fs::openat2(&self.root_fd, path, flags, Mode::empty(), beneath) {
             // No such call, or a sandbox that does not know it.
-            Err(Errno::NOSYS | Errno::PERM) => {
-                rustix::fs::openat(&self.root_fd, path, flags, Mode::empty())
-            }
+            Err(Errno::NOSYS | Errno::PERM) => rustix::fs::openat(&self.root_fd, path, flags, Mode::empty()),
             other => other,
         }
     }
@@ -72,10 +66,7 @@ impl LocalStore {
 
     /// What a key is, links followed; `None` when there is nothing.
     fn stat(&self, key: &Path) -> Result<Option<rustix::fs::Stat>> {
-        match self
-            .resolve(key, OFlags::PATH)
-            .and_then(|found| rustix::fs::fstat(&found))
-        {
+        match self.resolve(key, OFlags::PATH).and_then(|found| rustix::fs::fstat(&found)) {
             Ok(stat) => Ok(Some(stat)),
             Err(error) if absent(error) => Ok(None),
             Err(error) => Err(self.failed("stat", key, error)),
@@ -91,9 +82,7 @@ impl LocalStore {
             Err(error) => return Err(self.failed("mkdir", key, error)),
         }
         for part in key.components() {
-            let parent = self
-                .directory(&made)
-                .map_err(|error| self.failed("mkdir", &made, error))?;
+            let parent = self.directory(&made).map_err(|error| self.failed("mkdir", &made, error))?;
             made.push(part);
             match rustix::fs::mkdirat(&parent, part.as_os_str(), Mode::from_raw_mode(0o777)) {
                 Ok(()) => {
@@ -103,17 +92,12 @@ impl LocalStore {
                 Err(error) => return Err(self.failed("mkdir", &made, error)),
             }
         }
-        self.directory(key)
-            .map_err(|error| self.failed("mkdir", key, error))
+        self.directory(key).map_err(|error| self.failed("mkdir", key, error))
     }
 
     /// The full path of a key; for messages only.
     fn shown(&self, key: &Path) -> PathBuf {
-        if key.as_os_str().is_empty() {
-            self.root.clone()
-        } else {
-            self.root.join(key)
-        }
+        if key.as_os_str().is_empty() { self.root.clone() } else { self.root.join(key) }
     }
 
     fn failed(&self, what: &str, key: &Path, error: impl Into<io::Error>) -> Error {
@@ -157,11 +141,7 @@ impl Store for LocalStore {
             match Staged::create(dir, 0o666) {
                 Ok(staged) => {
                     let target = self.shown(key);
-                    return Ok(Box::new(LocalUpload {
-                        staged,
-                        name,
-                        target,
-                    }));
+                    return Ok(Box::new(LocalUpload { staged, name, target }));
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound && !last => {}
                 Err(error) => return Err(self.failed("create", key, error)),
@@ -186,8 +166,7 @@ impl Store for LocalStore {
             Err(error) if absent(error) => return Err(Error::DirNotFound),
             Err(error) => return Err(self.failed("list", dir, error)),
         };
-        let reader =
-            rustix::fs::Dir::read_from(&opened).map_err(|error| self.failed("list", dir, error))?;
+        let reader = rustix::fs::Dir::read_from(&opened).map_err(|error| self.failed("list", dir, error))?;
         let mut entries = Vec::new();
         for item in reader {
             let item = item.map_err(|error| self.failed("list", dir, error))?;
@@ -242,14 +221,9 @@ impl Store for LocalStore {
         }
         // The parent is resolved inside the root; below, std never follows a link.
         if let Some(parent) = key.parent() {
-            self.directory(parent)
-                .map_err(|error| self.failed("remove", key, error))?;
+            self.directory(parent).map_err(|error| self.failed("remove", key, error))?;
         }
-        let removed = if key.as_os_str().is_empty() {
-            self.empty_root()
-        } else {
-            std::fs::remove_dir_all(&path)
-        };
+        let removed = if key.as_os_str().is_empty() { self.empty_root() } else { std::fs::remove_dir_all(&path) };
         removed.map_err(|error| self.failed("remove", key, error))
     }
 
@@ -265,11 +239,7 @@ impl Store for LocalStore {
         let remove = || rustix::fs::unlinkat(&parent, name, AtFlags::REMOVEDIR);
         let removed = remove().or_else(|error| {
             // Only leftovers of killed pushes, which listing hides, may be in the way.
-            if error == Errno::NOTEMPTY && self.directory(key).map(sweep_stale).is_ok() {
-                remove()
-            } else {
-                Err(error)
-            }
+            if error == Errno::NOTEMPTY && self.directory(key).map(sweep_stale).is_ok() { remove() } else { Err(error) }
         });
         match removed {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
@@ -318,9 +288,7 @@ impl Write for LocalUpload {
 impl Upload for LocalUpload {
     fn commit(self: Box<Self>) -> Result<()> {
         let target = self.target.display().to_string();
-        self.staged
-            .commit(&self.name)
-            .map_err(|error| Error::io(format!("commit {target}"), error))
+        self.staged.commit(&self.name).map_err(|error| Error::io(format!("commit {target}"), error))
     }
 }
 
@@ -347,12 +315,7 @@ mod tests {
         std::os::unix::fs::symlink("a", dir.path().join("inside")).unwrap();
         std::os::unix::fs::symlink("/etc", dir.path().join("outside")).unwrap();
         std::os::unix::fs::symlink("nowhere", dir.path().join("dangling")).unwrap();
-        let names: Vec<_> = store
-            .entries(Path::new(""))
-            .unwrap()
-            .into_iter()
-            .map(|entry| entry.name)
-            .collect();
+        let names: Vec<_> = store.entries(Path::new("")).unwrap().into_iter().map(|entry| entry.name).collect();
         assert_eq!(names, ["a", "inside"]);
         assert!(store.open(Path::new("inside/x")).is_ok());
         assert!(store.open(Path::new("outside/passwd")).is_err());

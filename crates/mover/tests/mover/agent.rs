@@ -36,31 +36,19 @@ fn bd5_changes_are_patched_over_https_and_nothing_else() {
     let bench = Bench::new();
     let server = ApiServer::start(true, &[]);
     let child = agent(&bench, &server).spawn().unwrap();
-    fs::write(
-        bench.work("backup.info"),
-        r#"{"totalSize":"1","phase":"Completed","path":"/x"}"#,
-    )
-    .unwrap();
+    fs::write(bench.work("backup.info"), r#"{"totalSize":"1","phase":"Completed","path":"/x"}"#).unwrap();
     let request = server.next();
     assert_eq!(
         request.line,
         "PATCH /apis/dataprotection.kubeblocks.io/v1alpha1/namespaces/ns/backups/bk/status HTTP/1.1"
     );
     assert_eq!(request.header("authorization"), Some("Bearer token-1"));
-    assert_eq!(
-        request.header("content-type"),
-        Some("application/merge-patch+json")
-    );
+    assert_eq!(request.header("content-type"), Some("application/merge-patch+json"));
     assert_eq!(request.body, json!({"status":{"totalSize":"1"}}));
     // The kubelet rotates tokens; and the same content is not sent again.
     service_account(&bench.work("account"), "token-2", &server.ca);
-    fs::write(
-        bench.work("backup.info"),
-        r#"{"totalSize":"1","phase":"Completed","path":"/x"}"#,
-    )
-    .unwrap();
-    let info =
-        r#"{"totalSize":"2","extras":[{"a":"b"}],"timeRange":{"start":"2024-01-01T00:00:00Z"}}"#;
+    fs::write(bench.work("backup.info"), r#"{"totalSize":"1","phase":"Completed","path":"/x"}"#).unwrap();
+    let info = r#"{"totalSize":"2","extras":[{"a":"b"}],"timeRange":{"start":"2024-01-01T00:00:00Z"}}"#;
     fs::write(bench.work("new.info"), info).unwrap();
     fs::rename(bench.work("new.info"), bench.work("backup.info")).unwrap();
     let request = server.next();
@@ -86,10 +74,7 @@ fn bd4_failures_are_logged_and_tried_again() {
     assert!(server.script_is_over());
     let log = stop(child);
     assert_eq!(log.lines().count(), 2, "{log}");
-    assert!(
-        log.lines()
-            .all(|line| line.starts_with("Error: PATCH ") && line.ends_with("scripted"))
-    );
+    assert!(log.lines().all(|line| line.starts_with("Error: PATCH ") && line.ends_with("scripted")));
     assert!(!log.contains("token-1"));
 }
 
@@ -134,9 +119,7 @@ fn it_ends_at_once_on_sigterm_before_anything_happened() {
     // Handlers are installed first of all; wait until the process has them.
     crate::bench::until("the handlers", || {
         let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
-        let caught = status
-            .lines()
-            .find_map(|line| line.strip_prefix("SigCgt:\t"));
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:\t"));
         u64::from_str_radix(caught.unwrap(), 16).unwrap() & (1 << 14) != 0
     });
     stop(child);

@@ -40,9 +40,7 @@ impl ApiServer {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let (config, ca) = server_config();
-        let answers = Arc::new(Mutex::new(
-            answers.iter().rev().copied().collect::<Vec<_>>(),
-        ));
+        let answers = Arc::new(Mutex::new(answers.iter().rev().copied().collect::<Vec<_>>()));
         let (seen, requests) = channel();
         let script = Arc::clone(&answers);
         std::thread::spawn(move || {
@@ -51,20 +49,13 @@ impl ApiServer {
             }
         });
         let scheme = if tls { "https" } else { "http" };
-        Self {
-            url: format!("{scheme}://127.0.0.1:{port}"),
-            ca,
-            requests,
-            answers,
-        }
+        Self { url: format!("{scheme}://127.0.0.1:{port}"), ca, requests, answers }
     }
 
     /// The next request; panics when none comes in time.
     #[track_caller]
     pub fn next(&self) -> Request {
-        self.requests
-            .recv_timeout(Duration::from_secs(20))
-            .expect("a request")
+        self.requests.recv_timeout(Duration::from_secs(20)).expect("a request")
     }
 
     pub fn nothing_more(&self) -> bool {
@@ -114,11 +105,7 @@ fn serve(
     }
 }
 
-fn answer(
-    stream: impl Read + Write,
-    answers: &Mutex<Vec<u16>>,
-    seen: &Sender<Request>,
-) -> io::Result<()> {
+fn answer(stream: impl Read + Write, answers: &Mutex<Vec<u16>>, seen: &Sender<Request>) -> io::Result<()> {
     let mut stream = BufReader::new(stream);
     let mut lines = Vec::new();
     loop {
@@ -129,25 +116,15 @@ fn answer(
         }
         lines.push(line.trim().to_owned());
     }
-    let mut request = Request {
-        line: lines.remove(0),
-        headers: lines,
-        body: Value::Null,
-    };
-    let length = request
-        .header("content-length")
-        .map_or(0, |text| text.parse().unwrap());
+    let mut request = Request { line: lines.remove(0), headers: lines, body: Value::Null };
+    let length = request.header("content-length").map_or(0, |text| text.parse().unwrap());
     let mut body = vec![0; length];
     stream.read_exact(&mut body)?;
     request.body = serde_json::from_slice(&body).unwrap();
     let code = answers.lock().unwrap().pop().unwrap_or(200);
     let text = r#"{"kind":"Status","message":"scripted"}"#;
     let out = stream.get_mut();
-    write!(
-        out,
-        "HTTP/1.1 {code} X\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{text}",
-        text.len()
-    )?;
+    write!(out, "HTTP/1.1 {code} X\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{text}", text.len())?;
     out.flush()?;
     seen.send(request).map_err(io::Error::other)
 }

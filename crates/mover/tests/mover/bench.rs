@@ -75,10 +75,7 @@ impl Bench {
 
     pub fn set_mtime(&self, path: &str, seconds: u64) {
         let time = std::time::UNIX_EPOCH + Duration::from_secs(seconds);
-        fs::File::open(self.repo(path))
-            .unwrap()
-            .set_modified(time)
-            .unwrap();
+        fs::File::open(self.repo(path)).unwrap().set_modified(time).unwrap();
     }
 
     /// The termination message, which must be there, valid and within the limit.
@@ -108,10 +105,7 @@ pub struct Seen {
 impl From<Output> for Seen {
     fn from(output: Output) -> Self {
         Self {
-            exit: output
-                .status
-                .code()
-                .unwrap_or_else(|| 128 + output.status.signal().unwrap()),
+            exit: output.status.code().unwrap_or_else(|| 128 + output.status.signal().unwrap()),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         }
@@ -122,10 +116,7 @@ impl Seen {
     /// Success with exactly this output and a silent standard error.
     #[track_caller]
     pub fn ok(&self, stdout: &str) {
-        assert_eq!(
-            (self.exit, self.stdout.as_str(), self.stderr.as_str()),
-            (0, stdout, "")
-        );
+        assert_eq!((self.exit, self.stdout.as_str(), self.stderr.as_str()), (0, stdout, ""));
     }
 
     /// Failure: exit 1 and one `Error:` line that says `text`; the line is given back.
@@ -133,10 +124,7 @@ impl Seen {
     pub fn fails(&self, text: &str) -> &str {
         assert_eq!(self.exit, 1, "{self:?}");
         let line = self.stderr.strip_suffix('\n').unwrap_or_default();
-        assert!(
-            line.starts_with("Error: ") && !line.contains('\n') && line.contains(text),
-            "{self:?}"
-        );
+        assert!(line.starts_with("Error: ") && !line.contains('\n') && line.contains(text), "{self:?}");
         line
     }
 }
@@ -163,17 +151,12 @@ pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
 /// Waits for the end of a child, with the deadline.
 #[track_caller]
 pub fn finish(mut child: Child) -> Seen {
-    until("the end of the process", || {
-        child.try_wait().unwrap().is_some()
-    });
+    until("the end of the process", || child.try_wait().unwrap().is_some());
     child.wait_with_output().unwrap().into()
 }
 
 pub fn signal(child: &Child, signal: &str) {
-    let sent = Command::new("kill")
-        .args([&format!("-{signal}"), &child.id().to_string()])
-        .status()
-        .unwrap();
+    let sent = Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]).status().unwrap();
     assert!(sent.success());
 }
 
@@ -182,9 +165,7 @@ pub fn names(dir: &Path) -> Vec<String> {
     let Ok(listed) = fs::read_dir(dir) else {
         return Vec::new();
     };
-    let mut names: Vec<_> = listed
-        .map(|item| item.unwrap().file_name().into_string().unwrap())
-        .collect();
+    let mut names: Vec<_> = listed.map(|item| item.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
 }

@@ -17,10 +17,7 @@ fn bd2_delete_removes_the_backup_and_empty_parents() {
     fs::write(bench.repo("ns/db/full-1/.dsf-tmp-1-1"), "").unwrap();
     bench.run(["delete", "/ns/db/full-1"]).ok("");
     assert_eq!(names(&bench.repo("ns")), ["other"]);
-    assert_eq!(
-        (bench.result().exit, bench.result().reason),
-        (0, Reason::Ok)
-    );
+    assert_eq!((bench.result().exit, bench.result().reason), (0, Reason::Ok));
     // Again: it is gone, which is what was asked for.
     bench.run(["delete", "/ns/db/full-1"]).ok("");
     bench.run(["delete", "/ns/other"]).ok("");
@@ -88,9 +85,7 @@ fn precheck_failures_explain_themselves() {
     let line = line.fails("failed while writing \"d/precheck.txt\": is a directory");
     assert!(line.contains(bench.repo("").to_str().unwrap().trim_end_matches('/')));
     assert_eq!(bench.result().reason, Reason::IsDirectory);
-    bench
-        .run(["precheck", "/file"])
-        .fails("failed while writing");
+    bench.run(["precheck", "/file"]).fails("failed while writing");
     let mut missing = bench.command(["precheck", "/x"]);
     missing.env("DATASAFED_LOCAL_BACKEND_PATH", "/nowhere");
     feed(missing, b"").fails("the pre-check cannot start: the path \"/nowhere\"");
@@ -104,10 +99,7 @@ fn install_copies_program_and_certificates() {
     fs::create_dir_all(image.join("certs")).unwrap();
     // Not fs::copy: a process forked by another test at that moment would hold the file open for
     // writing, and a file that is written cannot be executed.
-    let copied = Command::new("cp")
-        .arg(BINARY)
-        .arg(image.join("start"))
-        .status();
+    let copied = Command::new("cp").arg(BINARY).arg(image.join("start")).status();
     assert!(copied.unwrap().success());
     fs::write(image.join("certs/ca.pem"), "PEM").unwrap();
     fs::create_dir(bench.work("bin")).unwrap();
@@ -121,10 +113,7 @@ fn install_copies_program_and_certificates() {
         let mode = fs::metadata(&installed).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o755);
         assert!(fs::read(&installed).unwrap() == fs::read(BINARY).unwrap());
-        assert_eq!(
-            fs::read(bench.work(dir).join("certs/ca.pem")).unwrap(),
-            b"PEM"
-        );
+        assert_eq!(fs::read(bench.work(dir).join("certs/ca.pem")).unwrap(), b"PEM");
         let version = Command::new(installed).arg("version").output().unwrap();
         assert!(version.status.success());
     }

@@ -51,15 +51,11 @@ fn case_3_what_is_missing() {
     let mut in_new_base = bench.command(["stat", "/"]);
     in_new_base.env("DATASAFED_BACKEND_BASE_PATH", "/never/written");
     feed(in_new_base, b"").fails("directory not found");
-    bench
-        .run(["pull", "missing", "-"])
-        .fails("pull \"missing\": object not found");
+    bench.run(["pull", "missing", "-"]).fails("pull \"missing\": object not found");
     bench.run(["rm", "missing"]).ok("");
     bench.run(["rm", "missing/x"]).ok("");
     bench.run(["rmdir", "missing"]).ok("");
-    bench
-        .run(["rm", "-r", "missing"])
-        .fails("directory not found");
+    bench.run(["rm", "-r", "missing"]).fails("directory not found");
 }
 
 #[test]
@@ -68,15 +64,9 @@ fn case_4_totals() {
     bench.put("one/a", b"12");
     bench.put("one/b", b"123");
     bench.put("two/c", b"123456");
-    bench
-        .run(["stat", "/"])
-        .ok("TotalSize: 11\nEntries: 5\nDirs: 2\nFiles: 3\n");
-    bench
-        .run(["stat", "/", "--json"])
-        .ok("{\"dirs\":2,\"entries\":5,\"files\":3,\"total_size\":11}\n");
-    bench
-        .run(["stat", "one/a"])
-        .ok("TotalSize: 2\nEntries: 1\nDirs: 0\nFiles: 1\n");
+    bench.run(["stat", "/"]).ok("TotalSize: 11\nEntries: 5\nDirs: 2\nFiles: 3\n");
+    bench.run(["stat", "/", "--json"]).ok("{\"dirs\":2,\"entries\":5,\"files\":3,\"total_size\":11}\n");
+    bench.run(["stat", "one/a"]).ok("TotalSize: 2\nEntries: 1\nDirs: 0\nFiles: 1\n");
     bench.run(["stat", "one/a/"]).fails("directory not found");
 }
 
@@ -84,27 +74,17 @@ fn case_4_totals() {
 fn files_are_no_directories_and_the_reverse() {
     let bench = Bench::new();
     bench.put("dir/file", b"x");
-    bench
-        .run_with(["push", "-", "dir"], b"x")
-        .fails("is a directory not a file");
-    bench
-        .run_with(["push", "-", "dir/"], b"x")
-        .fails("ends with '/'");
-    bench
-        .run_with(["push", "-", "."], b"x")
-        .fails("is a directory");
+    bench.run_with(["push", "-", "dir"], b"x").fails("is a directory not a file");
+    bench.run_with(["push", "-", "dir/"], b"x").fails("ends with '/'");
+    bench.run_with(["push", "-", "."], b"x").fails("is a directory");
     bench.run(["pull", "dir/file/", "-"]).fails("ends with '/'");
-    bench
-        .run(["pull", "dir", "-"])
-        .fails("is a directory not a file");
+    bench.run(["pull", "dir", "-"]).fails("is a directory not a file");
     bench.run(["rm", "dir"]).fails("is a directory not a file");
     bench.run(["rmdir", "dir"]).fails("directory not empty");
     bench.run(["rmdir", "dir/file"]).fails("is a file");
     bench.run(["rm", "-r", "dir/file"]).fails("is a file");
     bench.run(["mkdir", "dir/file"]).fails("mkdir");
-    bench
-        .run(["list", "dir/file/"])
-        .fails("directory not found");
+    bench.run(["list", "dir/file/"]).fails("directory not found");
     bench.run(["list", "dir"]).ok("dir/file\n");
 }
 
@@ -160,31 +140,11 @@ fn flags_may_come_anywhere_and_usage_errors_are_one_line() {
     bench.put("a/f", b"1");
     bench.run(["list", "/", "-r", "-f"]).ok("a/f\n");
     bench.run(["list", "/", "-rf"]).ok("a/f\n");
-    bench
-        .run(["list", "/", "--recursive=true", "-f", "-f"])
-        .ok("a/f\n");
+    bench.run(["list", "/", "--recursive=true", "-f", "-f"]).ok("a/f\n");
     bench.run(["list", "/", "--recursive=false", "-f"]).ok("");
+    bench.run(["--log-level", "debug", "list", "/", "-c", "/nowhere", "--console-timestamps=false"]).ok("a/\n");
     bench
-        .run([
-            "--log-level",
-            "debug",
-            "list",
-            "/",
-            "-c",
-            "/nowhere",
-            "--console-timestamps=false",
-        ])
-        .ok("a/\n");
-    bench
-        .run([
-            "list",
-            "/",
-            "--log-dir-max-age",
-            "1h",
-            "--log-dir-max-total-size-mb",
-            "1.5",
-            "--disable-color",
-        ])
+        .run(["list", "/", "--log-dir-max-age", "1h", "--log-dir-max-total-size-mb", "1.5", "--disable-color"])
         .ok("a/\n");
     for wrong in [
         &["list"][..],
@@ -205,10 +165,7 @@ fn flags_may_come_anywhere_and_usage_errors_are_one_line() {
     let help = bench.run(["push", "--help"]);
     assert_eq!((help.exit, help.stderr.as_str()), (0, ""));
     assert!(help.stdout.contains("zstd-fastest"));
-    assert_eq!(
-        bench.command([""; 0]).output().unwrap().status.code(),
-        Some(0)
-    );
+    assert_eq!(bench.command([""; 0]).output().unwrap().status.code(), Some(0));
 }
 
 #[test]
@@ -223,11 +180,7 @@ fn the_configuration_names_the_store() {
     };
     feed(plain(&["list", "/"]), b"").fails("no such file or directory");
     let root = bench.repo("");
-    fs::write(
-        &conf,
-        format!("[storage]\ntype = local\nroot = {}\n", root.display()),
-    )
-    .unwrap();
+    fs::write(&conf, format!("[storage]\ntype = local\nroot = {}\n", root.display())).unwrap();
     feed(plain(&["push", "-", "x"]), b"1").ok("");
     feed(plain(&["list", "/"]), b"").ok("x\n");
     feed(plain(&["getconf", "storage.type"]), b"").ok("local\n");
@@ -244,14 +197,7 @@ fn the_configuration_names_the_store() {
     let version = feed(plain(&["version"]), b"");
     assert!(version.stdout.starts_with("datasafed: "));
     let verbose = bench.run(["version", "-v"]).stdout;
-    for key in [
-        "BuildDate",
-        "GitCommit",
-        "GitTag",
-        "GoVersion",
-        "Compiler",
-        "Platform",
-    ] {
+    for key in ["BuildDate", "GitCommit", "GitTag", "GoVersion", "Compiler", "Platform"] {
         assert!(verbose.contains(&format!("\n  {key}: ")), "{verbose}");
     }
 }
@@ -285,11 +231,7 @@ fn a_closed_standard_output_ends_quietly() {
     for args in [&["pull", "big", "-"][..], &["list", "/"], &["stat", "/"]] {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
-        let seen = bench
-            .command(args)
-            .stdout(Stdio::from(writer))
-            .output()
-            .unwrap();
+        let seen = bench.command(args).stdout(Stdio::from(writer)).output().unwrap();
         assert_eq!(seen.status.code(), Some(1));
         assert_eq!(seen.stderr, b"");
     }

@@ -15,9 +15,7 @@ fn half_pushed(bench: &Bench, args: &[&str]) -> Child {
     let mut child = bench.command(args).stdin(Stdio::piped()).spawn().unwrap();
     let stdin = child.stdin.as_mut().unwrap();
     stdin.write_all(&vec![b'x'; THREE_MB]).unwrap();
-    until("the data to arrive", || {
-        staged_size(&bench.repo("d")) == THREE_MB as u64
-    });
+    until("the data to arrive", || staged_size(&bench.repo("d")) == THREE_MB as u64);
     child
 }
 
@@ -28,16 +26,11 @@ fn case_9_md4_a_push_is_invisible_until_its_end() {
     let mut child = half_pushed(&bench, &["push", "-", "d/new"]);
     bench.run(["list", "d"]).ok("d/new\n");
     bench.run(["list", "-r", "-f", "/"]).ok("d/new\n");
-    bench
-        .run(["stat", "d"])
-        .ok("TotalSize: 3\nEntries: 1\nDirs: 0\nFiles: 1\n");
+    bench.run(["stat", "d"]).ok("TotalSize: 3\nEntries: 1\nDirs: 0\nFiles: 1\n");
     bench.run(["pull", "d/new", "-"]).ok("old");
     drop(child.stdin.take());
     finish(child).ok("");
-    assert_eq!(
-        fs::metadata(bench.repo("d/new")).unwrap().len(),
-        THREE_MB as u64
-    );
+    assert_eq!(fs::metadata(bench.repo("d/new")).unwrap().len(), THREE_MB as u64);
     assert_eq!(names(&bench.repo("d")), ["new"]);
 }
 
@@ -69,16 +62,14 @@ fn case_11_a_killed_push_is_swept_a_day_later() {
     assert!(bench.repo("d").join(left).exists());
     let file = fs::File::open(bench.repo("d").join(left)).unwrap();
     let written = file.metadata().unwrap().modified().unwrap();
-    file.set_modified(written - Duration::from_secs(25 * 3600))
-        .unwrap();
+    file.set_modified(written - Duration::from_secs(25 * 3600)).unwrap();
     bench.put("d/other", b"2");
     assert_eq!(names(&bench.repo("d")), ["other"]);
     // What listing hides must not keep a directory from being removed.
     bench.run(["rm", "d/other"]).ok("");
     fs::write(bench.repo("d").join(left), "").unwrap();
     let file = fs::File::open(bench.repo("d").join(left)).unwrap();
-    file.set_modified(written - Duration::from_secs(25 * 3600))
-        .unwrap();
+    file.set_modified(written - Duration::from_secs(25 * 3600)).unwrap();
     bench.run(["rmdir", "d"]).ok("");
 }
 
@@ -88,25 +79,19 @@ fn a_read_error_stores_nothing() {
     bench.run(["push", "/nowhere", "x"]).fails("no such file");
     bench.run(["push", "/proc", "x"]).fails("is a directory");
     // Reading a process's memory at address 0 fails with EIO.
-    bench
-        .run(["push", "/proc/self/mem", "x"])
-        .fails("push to \"x\"");
+    bench.run(["push", "/proc/self/mem", "x"]).fails("push to \"x\"");
     let mut from_dir = bench.command(["push", "-", "x"]);
     from_dir.stdin(fs::File::open("/proc").unwrap());
     let seen = crate::bench::Seen::from(from_dir.output().unwrap());
     seen.fails("is a directory");
     assert!(names(&bench.repo("")).is_empty());
-    bench
-        .run_with(["push", "-", ".dsf-tmp-1-2"], b"x")
-        .fails("reserved");
+    bench.run_with(["push", "-", ".dsf-tmp-1-2"], b"x").fails("reserved");
 }
 
 #[test]
 fn contents_survive_both_ways() {
     let bench = Bench::new();
-    let content: Vec<u8> = (0..5_000_000u32)
-        .flat_map(|n| n.wrapping_mul(n).to_le_bytes())
-        .collect();
+    let content: Vec<u8> = (0..5_000_000u32).flat_map(|n| n.wrapping_mul(n).to_le_bytes()).collect();
     let source = bench.work("source");
     fs::write(&source, &content).unwrap();
     for (up, down) in [("", ""), ("zstd", "zstd-fastest"), ("zstd-fastest", "zstd")] {
@@ -122,9 +107,7 @@ fn contents_survive_both_ways() {
         feed(pull, b"").ok("");
         assert!(fs::read(bench.work("new/dir/target")).unwrap() == content);
     }
-    let mode = fs::metadata(bench.work("new/dir/target"))
-        .unwrap()
-        .permissions();
+    let mode = fs::metadata(bench.work("new/dir/target")).unwrap().permissions();
     assert_eq!(mode.mode() & 0o777, 0o644);
 }
 
@@ -146,29 +129,19 @@ fn case_17_empty_input_is_an_empty_object() {
 fn case_19_md3_a_failed_pull_changes_nothing() {
     let bench = Bench::new();
     let text = "some text that compresses, some text that compresses\n".repeat(1000);
-    bench
-        .run_with(["push", "-z", "zstd", "-", "o"], text.as_bytes())
-        .ok("");
+    bench.run_with(["push", "-z", "zstd", "-", "o"], text.as_bytes()).ok("");
     let whole = fs::read(bench.repo("o")).unwrap();
     fs::write(bench.repo("cut"), &whole[..whole.len() - 3]).unwrap();
     fs::write(bench.repo("junk"), [&whole[..], b"junk"].concat()).unwrap();
     fs::write(bench.repo("plain"), "hello\n").unwrap();
     fs::write(bench.work("old"), "old").unwrap();
     for object in ["cut", "junk", "plain"] {
-        bench
-            .run(["pull", "-d", "zstd", object, "old"])
-            .fails("decompression error");
-        bench
-            .run(["pull", "-d", "zstd", object, "new"])
-            .fails("decompression error");
-        bench
-            .run(["pull", "-d", "zstd", object, "-"])
-            .fails(&format!("pull {object:?}"));
+        bench.run(["pull", "-d", "zstd", object, "old"]).fails("decompression error");
+        bench.run(["pull", "-d", "zstd", object, "new"]).fails("decompression error");
+        bench.run(["pull", "-d", "zstd", object, "-"]).fails(&format!("pull {object:?}"));
     }
     bench.run(["pull", "none", "new"]).fails("object not found");
-    bench
-        .run(["pull", "o", "-d", "gzip", "new"])
-        .fails("not served");
+    bench.run(["pull", "o", "-d", "gzip", "new"]).fails("not served");
     bench.run(["pull", "o", "dir/"]).fails("invalid local path");
     bench.run(["pull", "o", ""]).fails("invalid local path");
     assert_eq!(names(&bench.work("")), ["old"]);
@@ -182,17 +155,13 @@ fn frames_of_other_writers_decode() {
     let bench = Bench::new();
     let mut frames = Vec::new();
     for part in ["one ", "two ", "three"] {
-        bench
-            .run_with(["push", "-z", "zstd", "-", "part"], part.as_bytes())
-            .ok("");
+        bench.run_with(["push", "-z", "zstd", "-", "part"], part.as_bytes()).ok("");
         frames.extend(fs::read(bench.repo("part")).unwrap());
         // A skippable frame between and after frames.
         frames.extend([0x53, 0x2a, 0x4d, 0x18, 2, 0, 0, 0, 9, 9]);
     }
     fs::write(bench.repo("many"), frames).unwrap();
-    bench
-        .run(["pull", "-d", "zstd", "many", "-"])
-        .ok("one two three");
+    bench.run(["pull", "-d", "zstd", "many", "-"]).ok("one two three");
 }
 
 #[test]
@@ -203,16 +172,9 @@ fn a_pull_keeps_mode_and_links_and_writes_into_pipes() {
     fs::set_permissions(bench.work("target"), fs::Permissions::from_mode(0o600)).unwrap();
     std::os::unix::fs::symlink("target", bench.work("link")).unwrap();
     bench.run(["pull", "o", "link"]).ok("");
-    assert!(
-        fs::symlink_metadata(bench.work("link"))
-            .unwrap()
-            .is_symlink()
-    );
+    assert!(fs::symlink_metadata(bench.work("link")).unwrap().is_symlink());
     assert_eq!(fs::read(bench.work("target")).unwrap(), b"new");
-    let mode = fs::metadata(bench.work("target"))
-        .unwrap()
-        .permissions()
-        .mode();
+    let mode = fs::metadata(bench.work("target")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     bench.run(["pull", "o", "/dev/stdout"]).ok("new");
     let fifo = bench.fifo("fifo");
@@ -242,19 +204,15 @@ fn md3_a_stopped_pull_leaves_the_old_file_and_nothing_else() {
 fn a_full_device_is_named() {
     let bench = Bench::new();
     bench.put("o", b"1");
-    bench
-        .run(["pull", "o", "/dev/full"])
-        .fails("write /dev/full: no space left on device");
+    bench.run(["pull", "o", "/dev/full"]).fails("write /dev/full: no space left on device");
 }
 
 #[test]
 fn codecs_of_later_builds_say_so() {
     let bench = Bench::new();
-    bench
-        .run_with(["push", "-z", "gzip", "-", "x"], b"x")
-        .fails("served are zstd and zstd-fastest");
-    bench
-        .run_with(["push", "-z", "nope", "-", "x"], b"x")
-        .fails("invalid argument \"nope\" for \"-z, --compress\" flag: nope is not included in deflate-best-compression,");
+    bench.run_with(["push", "-z", "gzip", "-", "x"], b"x").fails("served are zstd and zstd-fastest");
+    bench.run_with(["push", "-z", "nope", "-", "x"], b"x").fails(
+        "invalid argument \"nope\" for \"-z, --compress\" flag: nope is not included in deflate-best-compression,",
+    );
     assert!(names(&bench.repo("")).is_empty());
 }

@@ -24,9 +24,10 @@ fn case_5_md1_json_is_one_array_on_one_line() {
     let bench = three();
     let seen = bench.run(["list", "-r", "-f", "-o", "json", "/"]);
     assert_eq!(seen.stdout.matches('\n').count(), 1);
-    assert!(seen.stdout.starts_with(
-        r#"[{"path":"d/C","size":2,"mtime":200,"mtime_str":"1970-01-01T00:03:20Z","is_dir":false},"#
-    ));
+    assert!(
+        seen.stdout
+            .starts_with(r#"[{"path":"d/C","size":2,"mtime":200,"mtime_str":"1970-01-01T00:03:20Z","is_dir":false},"#)
+    );
     // A decoder that takes each line as a document, and one that reads on.
     let rows: Vec<Value> = serde_json::from_str(seen.stdout.trim_end()).unwrap();
     assert_eq!(rows.len(), 3);
@@ -40,10 +41,7 @@ fn case_5_md1_json_is_one_array_on_one_line() {
     let dirs = bench.run(["list", "-d", "-o", "json", "/"]).stdout;
     let dirs: Vec<Value> = serde_json::from_str(&dirs).unwrap();
     assert_eq!(dirs[0]["path"], "d");
-    assert_eq!(
-        (&dirs[0]["size"], &dirs[0]["is_dir"]),
-        (&0.into(), &true.into())
-    );
+    assert_eq!((&dirs[0]["size"], &dirs[0]["is_dir"]), (&0.into(), &true.into()));
 }
 
 #[test]
@@ -52,29 +50,21 @@ fn case_6_empty_lists() {
     bench.run(["mkdir", "e"]).ok("");
     bench.run(["list", "-o", "json", "e"]).ok("[]\n");
     bench.run(["list", "e"]).ok("");
-    bench
-        .run(["list", "--name", "x", "-o", "json", "/"])
-        .ok("[]\n");
+    bench.run(["list", "--name", "x", "-o", "json", "/"]).ok("[]\n");
 }
 
 #[test]
 fn case_7_md2_recursive_lists_can_be_sorted() {
     let bench = three();
-    bench
-        .run(["list", "-f", "--recursive", "-s", "mtime", "/"])
-        .ok("d/b\nd/C\nd/a\n");
+    bench.run(["list", "-f", "--recursive", "-s", "mtime", "/"]).ok("d/b\nd/C\nd/a\n");
     bench.run(["list", "-d", "-f", "/"]).fails("");
 }
 
 #[test]
 fn case_8_time_windows_exclude_their_bounds() {
     let bench = three();
-    bench
-        .run(["list", "d", "--newer-than", "100", "--older-than", "300"])
-        .ok("d/C\n");
-    bench
-        .run(["list", "d", "--newer-than", "0"])
-        .ok("d/C\nd/a\nd/b\n");
+    bench.run(["list", "d", "--newer-than", "100", "--older-than", "300"]).ok("d/C\n");
+    bench.run(["list", "d", "--newer-than", "0"]).ok("d/C\nd/a\nd/b\n");
     bench.run(["list", "d/C", "--older-than", "200"]).ok("");
 }
 
@@ -84,12 +74,10 @@ fn orders_and_formats() {
     bench.run(["list", "d"]).ok("d/C\nd/a\nd/b\n");
     bench.run(["list", "d", "--reverse"]).ok("d/b\nd/a\nd/C\n");
     bench.run(["list", "d", "-s", "size"]).ok("d/a\nd/C\nd/b\n");
+    bench.run(["list", "d", "-s", "size", "--reverse"]).ok("d/b\nd/C\nd/a\n");
     bench
-        .run(["list", "d", "-s", "size", "--reverse"])
-        .ok("d/b\nd/C\nd/a\n");
-    bench.run(["list", "d", "-o", "long", "-s", "mtime"]).ok(
-        "1970-01-01T00:01:40Z\t3\td/b\n1970-01-01T00:03:20Z\t2\td/C\n1970-01-01T00:05:00Z\t1\td/a\n",
-    );
+        .run(["list", "d", "-o", "long", "-s", "mtime"])
+        .ok("1970-01-01T00:01:40Z\t3\td/b\n1970-01-01T00:03:20Z\t2\td/C\n1970-01-01T00:05:00Z\t1\td/a\n");
     let mut east = bench.command(["list", "d/b", "-o", "long"]);
     east.env("TZ", "XXX-08:00");
     feed(east, b"").ok("1970-01-01T08:01:40+08:00\t3\td/b\n");
@@ -101,23 +89,15 @@ fn names_depth_and_kinds() {
     for path in ["base.tar.zst", "x/y/deep.txt", "x/top.txt", "[1].txt"] {
         bench.put(path, b"1");
     }
-    bench
-        .run(["list", "/", "--name", "*.zst"])
-        .ok("base.tar.zst\n");
+    bench.run(["list", "/", "--name", "*.zst"]).ok("base.tar.zst\n");
     bench.run(["list", "/", "--name", "[[]*"]).ok("[1].txt\n");
     bench.run(["list", "/", "--name", "["]).ok("");
     bench.run(["list", "/", "--name", "x"]).ok("x/\n");
     bench.run(["list", "/", "-f"]).ok("[1].txt\nbase.tar.zst\n");
     bench.run(["list", "/", "-d", "-r"]).ok("x/\nx/y/\n");
-    bench
-        .run(["list", "-r", "/"])
-        .ok("[1].txt\nbase.tar.zst\nx/\nx/top.txt\nx/y/\nx/y/deep.txt\n");
-    bench
-        .run(["list", "-r", "--max-depth", "2", "-f", "x"])
-        .ok("x/top.txt\nx/y/deep.txt\n");
-    bench
-        .run(["list", "-r", "--max-depth", "1", "-f", "x"])
-        .ok("x/top.txt\n");
+    bench.run(["list", "-r", "/"]).ok("[1].txt\nbase.tar.zst\nx/\nx/top.txt\nx/y/\nx/y/deep.txt\n");
+    bench.run(["list", "-r", "--max-depth", "2", "-f", "x"]).ok("x/top.txt\nx/y/deep.txt\n");
+    bench.run(["list", "-r", "--max-depth", "1", "-f", "x"]).ok("x/top.txt\n");
 }
 
 #[test]
@@ -146,7 +126,5 @@ fn links_that_lead_in_circles_or_outside_are_no_entries() {
     assert!(seen.stdout.contains("a/also\n") && !seen.stdout.contains("out"));
     bench.run(["list", "out"]).fails("directory not found");
     fs::remove_file(bench.repo("a/up")).unwrap();
-    bench
-        .run(["stat", "/"])
-        .ok("TotalSize: 2\nEntries: 3\nDirs: 1\nFiles: 2\n");
+    bench.run(["stat", "/"]).ok("TotalSize: 2\nEntries: 3\nDirs: 1\nFiles: 2\n");
 }

@@ -8,15 +8,9 @@ use crate::bench::{Bench, Seen, finish, staged_size, until};
 /// bytes, waits until they have been stored (so it has been seen), and then runs `ending`.
 fn pipeline(bench: &Bench, policy: &str, ending: &str) -> Seen {
     let go = bench.fifo("go");
-    fs::write(
-        bench.work("producer.sh"),
-        format!("printf 12345; read line < go; {ending}"),
-    )
-    .unwrap();
+    fs::write(bench.work("producer.sh"), format!("printf 12345; read line < go; {ending}")).unwrap();
     let mut shell = bench.program("sh");
-    shell
-        .args(["-c", "sh producer.sh | \"$DATASAFED\" push - d/x"])
-        .env("DATASAFED_MOVER_PRODUCER", policy);
+    shell.args(["-c", "sh producer.sh | \"$DATASAFED\" push - d/x"]).env("DATASAFED_MOVER_PRODUCER", policy);
     let child = shell.spawn().unwrap();
     until("the first bytes", || staged_size(&bench.repo("d")) == 5);
     fs::write(&go, "go\n").unwrap();
@@ -28,9 +22,8 @@ fn pipeline(bench: &Bench, policy: &str, ending: &str) -> Seen {
 /// Exit statuses of other processes are told since Linux 6.15.
 fn kernel_tells() -> bool {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
-    let mut numbers = release
-        .split(|letter: char| !letter.is_ascii_digit())
-        .map(|part| part.parse::<u32>().unwrap_or(0));
+    let mut numbers =
+        release.split(|letter: char| !letter.is_ascii_digit()).map(|part| part.parse::<u32>().unwrap_or(0));
     let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
     if version < (6, 15) {
         println!("SKIPPED(kernel {release} does not tell exit statuses by pidfd)");
@@ -64,10 +57,7 @@ fn md9_a_failing_producer_is_told_or_refused() {
     let bench = Bench::new();
     let seen = pipeline(&bench, "signal", "exit 3");
     assert_eq!(seen.exit, 0);
-    assert!(
-        seen.stderr.starts_with("Warning: the producer sh "),
-        "{seen:?}"
-    );
+    assert!(seen.stderr.starts_with("Warning: the producer sh "), "{seen:?}");
     bench.run(["rm", "d/x"]).ok("");
     pipeline(&bench, "strict", "exit 3").fails("exited with status 3");
     bench.run(["list", "d"]).ok("");

@@ -17,19 +17,13 @@ pub fn script(bench: &Bench, text: &str) -> Command {
 /// Starts a script and waits until it has written `ready` to the file of that name.
 fn started(bench: &Bench, text: &str) -> Child {
     let child = script(bench, text).spawn().unwrap();
-    until("the action to be ready", || {
-        fs::read(bench.work("ready")).is_ok_and(|said| said.ends_with(b"\n"))
-    });
+    until("the action to be ready", || fs::read(bench.work("ready")).is_ok_and(|said| said.ends_with(b"\n")));
     child
 }
 
 /// Opens a FIFO for a moment, so that whoever waits in opening it reads an end of file.
 fn release(fifo: &Path) {
-    fs::OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(fifo)
-        .unwrap();
+    fs::OpenOptions::new().read(true).write(true).open(fifo).unwrap();
 }
 
 #[test]
@@ -74,16 +68,7 @@ fn commands_that_cannot_start_exit_as_in_a_shell() {
 #[test]
 fn standard_input_and_arguments_pass() {
     let bench = Bench::new();
-    let cat = bench.command([
-        "run",
-        "--",
-        "sh",
-        "-c",
-        "cat; printf '<%s>' \"$@\"",
-        "-",
-        "a b",
-        "--x",
-    ]);
+    let cat = bench.command(["run", "--", "sh", "-c", "cat; printf '<%s>' \"$@\"", "-", "a b", "--x"]);
     feed(cat, b"in").ok("in<a b><--x>");
 }
 
@@ -123,10 +108,7 @@ fn signals_reach_the_group_of_the_action() {
 fn an_action_may_succeed_although_asked_to_stop() {
     let bench = Bench::new();
     bench.fifo("hold");
-    let child = started(
-        &bench,
-        "trap 'exit 0' TERM; cat hold >/dev/null 2>&1 & echo > ready; wait",
-    );
+    let child = started(&bench, "trap 'exit 0' TERM; cat hold >/dev/null 2>&1 & echo > ready; wait");
     signal(&child, "TERM");
     finish(child).ok("");
     assert_eq!(bench.result().reason, Reason::Ok);
@@ -136,10 +118,7 @@ fn an_action_may_succeed_although_asked_to_stop() {
 fn orphans_are_reaped_while_the_action_runs() {
     let bench = Bench::new();
     let (go, end) = (bench.fifo("go"), bench.fifo("end"));
-    let child = started(
-        &bench,
-        "(cat go & echo $! > orphan); echo > ready; read line < end; exit 4",
-    );
+    let child = started(&bench, "(cat go & echo $! > orphan); echo > ready; read line < end; exit 4");
     let orphan = fs::read_to_string(bench.work("orphan")).unwrap();
     let orphan = format!("/proc/{}", orphan.trim());
     let parent = format!("PPid:\t{}\n", child.id());
@@ -156,21 +135,14 @@ fn orphans_are_reaped_while_the_action_runs() {
 fn a_background_process_with_our_standard_error_does_not_keep_us() {
     let bench = Bench::new();
     let hold = bench.fifo("hold");
-    let mut child = script(&bench, "cat hold & echo said >&2; exit 5")
-        .spawn()
-        .unwrap();
+    let mut child = script(&bench, "cat hold & echo said >&2; exit 5").spawn().unwrap();
     // The wrapper ends although `cat` still has the pipe.
     until("the wrapper to end", || child.try_wait().unwrap().is_some());
     assert_eq!(bench.result().exit, 5);
     assert_eq!(bench.result().log_tail, "said");
     fs::write(hold, "x").unwrap();
     let mut said = String::new();
-    child
-        .stderr
-        .take()
-        .unwrap()
-        .read_to_string(&mut said)
-        .unwrap();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
     assert!(said.starts_with("said\n"));
 }
 
@@ -211,38 +183,23 @@ fn it_works_as_process_1() {
     let bench = Bench::new();
     let namespace = |args: &[&str]| {
         let mut command = bench.program("unshare");
-        command
-            .args(["--pid", "--fork", "--kill-child", "--mount-proc"])
-            .args(args);
+        command.args(["--pid", "--fork", "--kill-child", "--mount-proc"]).args(args);
         command
     };
-    if !namespace(&["true"])
-        .status()
-        .is_ok_and(|done| done.success())
-    {
+    if !namespace(&["true"]).status().is_ok_and(|done| done.success()) {
         println!("SKIPPED(no right to make a pid namespace): 3 cases");
         return;
     }
     let wrapper = [BINARY, "run", "--", "sh", "-c"];
-    let seen = feed(
-        namespace(&[&wrapper[..], &["echo $PPID; exit 3"]].concat()),
-        b"",
-    );
+    let seen = feed(namespace(&[&wrapper[..], &["echo $PPID; exit 3"]].concat()), b"");
     assert_eq!((seen.exit, seen.stdout.as_str()), (3, "1\n"));
 
     bench.fifo("hold");
     let text = "trap 'exit 7' TERM; cat hold >/dev/null 2>&1 & echo > ready; wait";
-    let child = namespace(&[&wrapper[..], &[text]].concat())
-        .spawn()
-        .unwrap();
-    until("the action to be ready", || {
-        fs::read(bench.work("ready")).is_ok_and(|said| said.ends_with(b"\n"))
-    });
+    let child = namespace(&[&wrapper[..], &[text]].concat()).spawn().unwrap();
+    until("the action to be ready", || fs::read(bench.work("ready")).is_ok_and(|said| said.ends_with(b"\n")));
     let init = only_child(child.id()).unwrap();
-    let sent = Command::new("kill")
-        .args(["-TERM", &init])
-        .status()
-        .unwrap();
+    let sent = Command::new("kill").args(["-TERM", &init]).status().unwrap();
     assert!(sent.success());
     assert_eq!(finish(child).exit, 7);
 
@@ -252,10 +209,7 @@ fn it_works_as_process_1() {
     child.stdin.as_mut().unwrap().write_all(b"12345").unwrap();
     until("the first bytes", || staged_size(&bench.repo("d")) == 5);
     let init = only_child(child.id()).unwrap();
-    let sent = Command::new("kill")
-        .args(["-TERM", &init])
-        .status()
-        .unwrap();
+    let sent = Command::new("kill").args(["-TERM", &init]).status().unwrap();
     assert!(sent.success());
     assert_eq!(finish(child).exit, 143);
     assert!(names(&bench.repo("d")).is_empty());

@@ -34,10 +34,7 @@ fn bd5_the_info_reaches_the_result_and_the_saved_object() {
     let bench = Bench::new();
     let info = r#"{"totalSize":"42","phase":"Completed","path":"/evil","extras":[{"lsn":"0/1"}],
         "timeRange":{"start":"2024-01-01T00:00:00Z","end":"2024-01-02T00:00:00Z"}}"#;
-    let action = backup(
-        &bench,
-        &format!("cat > $DP_BACKUP_INFO_FILE <<'X'\n{info}\nX"),
-    );
+    let action = backup(&bench, &format!("cat > $DP_BACKUP_INFO_FILE <<'X'\n{info}\nX"));
     feed(action, b"").ok("");
     let result = bench.result();
     assert_eq!((result.exit, result.reason), (0, Reason::Ok));
@@ -80,10 +77,7 @@ fn malformed_info_does_not_lose_the_backup() {
         assert_eq!(seen.exit, 0, "{seen:?}");
         assert!(seen.stderr.starts_with("Warning: "), "{seen:?}");
         let result = bench.result();
-        assert_eq!(
-            (result.exit, result.reason, result.info),
-            (0, Reason::Ok, None)
-        );
+        assert_eq!((result.exit, result.reason, result.info), (0, Reason::Ok, None));
         assert!(result.message.contains(message), "{}", result.message);
         assert_eq!(saved(&bench)["kind"], "Backup");
     }
@@ -94,25 +88,16 @@ fn bd3_an_exit_marker_fails_the_action_whatever_its_code() {
     let bench = Bench::new();
     let seen = feed(backup(&bench, "touch $DP_BACKUP_INFO_FILE.exit"), b"");
     seen.fails("backup.info.exit");
-    assert_eq!(
-        (bench.result().exit, bench.result().reason),
-        (1, Reason::Producer)
-    );
+    assert_eq!((bench.result().exit, bench.result().reason), (1, Reason::Producer));
     assert!(!bench.repo("ns").exists());
-    let seen = feed(
-        backup(&bench, "touch $DP_BACKUP_INFO_FILE.exit; exit 6"),
-        b"",
-    );
+    let seen = feed(backup(&bench, "touch $DP_BACKUP_INFO_FILE.exit; exit 6"), b"");
     assert_eq!(seen.exit, 6);
 }
 
 #[test]
 fn bd3_a_failed_action_saves_nothing() {
     let bench = Bench::new();
-    let action = backup(
-        &bench,
-        "echo '{\"totalSize\":\"1\"}' > $DP_BACKUP_INFO_FILE; kill -9 $$",
-    );
+    let action = backup(&bench, "echo '{\"totalSize\":\"1\"}' > $DP_BACKUP_INFO_FILE; kill -9 $$");
     assert_eq!(feed(action, b"").exit, 137);
     assert!(!bench.repo("ns").exists());
     assert_eq!(bench.result().info, None);
@@ -135,10 +120,7 @@ fn an_object_that_cannot_be_saved_fails_the_run() {
     fs::create_dir_all(bench.repo("ns/bk/kubeblocks-backup.json")).unwrap();
     let seen = feed(backup(&bench, "exit 0"), b"");
     seen.fails("the backup's object was not saved: is a directory");
-    assert_eq!(
-        (bench.result().exit, bench.result().reason),
-        (1, Reason::IsDirectory)
-    );
+    assert_eq!((bench.result().exit, bench.result().reason), (1, Reason::IsDirectory));
 
     // A file where a directory must be: five tries, then the reason.
     let bench = Bench::new();
@@ -146,12 +128,7 @@ fn an_object_that_cannot_be_saved_fails_the_run() {
     let seen = feed(backup(&bench, "exit 0"), b"");
     assert_eq!(seen.exit, 1);
     assert_eq!(seen.stderr.matches("trying again").count(), 4, "{seen:?}");
-    assert!(
-        bench
-            .result()
-            .message
-            .starts_with("the backup's object was not saved: ")
-    );
+    assert!(bench.result().message.starts_with("the backup's object was not saved: "));
 
     let bench = Bench::new();
     let mut action = backup(&bench, "exit 0");
@@ -187,26 +164,18 @@ fn a_real_action_pushes_through_the_mover() {
     );
     feed(action, b"").ok("");
     let size = fs::metadata(bench.repo("ns/bk/dump.zst")).unwrap().len();
-    assert_eq!(
-        bench.result().info.unwrap().total_size,
-        Some(size.to_string())
-    );
+    assert_eq!(bench.result().info.unwrap().total_size, Some(size.to_string()));
 }
 
 #[test]
 fn extras_that_do_not_fit_are_in_the_saved_object() {
     let bench = Bench::new();
-    let extras: Vec<_> = (0..100)
-        .map(|n| json!({ format!("key{n}"): "v".repeat(90) }))
-        .collect();
+    let extras: Vec<_> = (0..100).map(|n| json!({ format!("key{n}"): "v".repeat(90) })).collect();
     fs::write(bench.work("big"), json!({ "extras": extras }).to_string()).unwrap();
     let seen = feed(backup(&bench, "cp big $DP_BACKUP_INFO_FILE"), b"");
     assert_eq!(seen.exit, 0);
     let result = bench.result();
     assert!(result.message.contains("did not fit"));
     assert!(result.info.unwrap().extras.len() > 10);
-    assert_eq!(
-        saved(&bench)["status"]["extras"].as_array().unwrap().len(),
-        100
-    );
+    assert_eq!(saved(&bench)["status"]["extras"].as_array().unwrap().len(), 100);
 }

@@ -25,10 +25,7 @@ struct Case {
 /// What differs on purpose (mover.md §4.8), by the name of the case.
 const DEVIATIONS: [(&str, &str); 3] = [
     ("list json", "MD1: one array on one line, otherwise equal"),
-    (
-        "push gzip",
-        "this build serves zstd only and says so; other codecs are a later issue",
-    ),
+    ("push gzip", "this build serves zstd only and says so; other codecs are a later issue"),
     ("version", "our own version number"),
 ];
 /// Sizes of compressed objects depend on the encoder, not on the contract; these are the
@@ -37,20 +34,15 @@ const REFERENCE_ZST: u64 = 35;
 const REFERENCE_GZ: usize = 78;
 
 fn transcript() -> Option<PathBuf> {
-    let shared = std::env::var_os("HOLDFAST_SHARED").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared"),
-        PathBuf::from,
-    );
+    let shared = std::env::var_os("HOLDFAST_SHARED")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared"), PathBuf::from);
     Some(shared.join("observed/mover/local.json")).filter(|path| path.exists())
 }
 
 /// Input is literal, or `"text" x N`.
 fn input(text: &str) -> Vec<u8> {
     if let Some((literal, times)) = text.rsplit_once(" x ")
-        && let (Ok(literal), Ok(times)) = (
-            serde_json::from_str::<String>(literal),
-            times.parse::<usize>(),
-        )
+        && let (Ok(literal), Ok(times)) = (serde_json::from_str::<String>(literal), times.parse::<usize>())
     {
         return literal.repeat(times).into_bytes();
     }
@@ -86,20 +78,13 @@ fn the_references_session_reads_the_same() {
     let bench = Bench::new();
     let mut differences = Vec::new();
     for case in &cases {
-        let seen = feed(
-            bench.command(&case.args),
-            &case.stdin.as_deref().map(input).unwrap_or_default(),
-        );
+        let seen = feed(bench.command(&case.args), &case.stdin.as_deref().map(input).unwrap_or_default());
         if let Some(difference) = compare(&bench, case, &seen) {
             differences.push(format!("{}: {difference}\n{seen:?}", case.name));
         }
     }
     assert!(differences.is_empty(), "{}", differences.join("\n"));
-    println!(
-        "{} cases, {} with a stated deviation",
-        cases.len(),
-        DEVIATIONS.len()
-    );
+    println!("{} cases, {} with a stated deviation", cases.len(), DEVIATIONS.len());
 }
 
 fn compare(bench: &Bench, case: &Case, seen: &Seen) -> Option<String> {
@@ -121,14 +106,8 @@ fn compare(bench: &Bench, case: &Case, seen: &Seen) -> Option<String> {
         return Some(format!("exit {} instead of {}", seen.exit, case.exit));
     }
     // The class of standard error: silent, or a failure that ends with an Error line.
-    let class = |text: &str| {
-        text.lines()
-            .last()
-            .is_some_and(|line| line.starts_with("Error: "))
-    };
-    if class(&seen.stderr) != class(&case.stderr)
-        || case.stderr.is_empty() != seen.stderr.is_empty()
-    {
+    let class = |text: &str| text.lines().last().is_some_and(|line| line.starts_with("Error: "));
+    if class(&seen.stderr) != class(&case.stderr) || case.stderr.is_empty() != seen.stderr.is_empty() {
         return Some("another class of standard error".to_owned());
     }
     let (ours, theirs) = if case.name == "list json" {
@@ -140,22 +119,13 @@ fn compare(bench: &Bench, case: &Case, seen: &Seen) -> Option<String> {
                 _ => {}
             }
         }
-        (
-            json_without_times(&seen.stdout).to_string(),
-            theirs.to_string(),
-        )
+        (json_without_times(&seen.stdout).to_string(), theirs.to_string())
     } else {
         let total = 12_154 - 2 * REFERENCE_ZST + fastest + default;
         let theirs = case
             .stdout
-            .replace(
-                &format!("{REFERENCE_ZST}\ta/f.zst"),
-                &format!("{fastest}\ta/f.zst"),
-            )
-            .replace(
-                &format!("{REFERENCE_ZST}\ta/z.zst"),
-                &format!("{default}\ta/z.zst"),
-            )
+            .replace(&format!("{REFERENCE_ZST}\ta/f.zst"), &format!("{fastest}\ta/f.zst"))
+            .replace(&format!("{REFERENCE_ZST}\ta/z.zst"), &format!("{default}\ta/z.zst"))
             .replace("12154", &total.to_string());
         (without_times(&seen.stdout), without_times(&theirs))
     };

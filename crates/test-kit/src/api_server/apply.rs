@@ -20,14 +20,10 @@ impl ApiServer {
     /// subdirectories), in the order of their names but namespaces and CRDs first. Returns when the CRDs are served.
     pub async fn apply_dir(&self, dir: impl AsRef<Path>) {
         let dir = dir.as_ref();
-        let entries =
-            std::fs::read_dir(dir).unwrap_or_else(|e| panic!("read {}: {e}", dir.display()));
+        let entries = std::fs::read_dir(dir).unwrap_or_else(|e| panic!("read {}: {e}", dir.display()));
         let mut files: Vec<PathBuf> = entries
             .map(|entry| entry.expect("a directory entry").path())
-            .filter(|path| {
-                path.extension()
-                    .is_some_and(|e| e == "yaml" || e == "yml" || e == "json")
-            })
+            .filter(|path| path.extension().is_some_and(|e| e == "yaml" || e == "yml" || e == "json"))
             .collect();
         files.sort();
         assert!(!files.is_empty(), "{} holds no YAML", dir.display());
@@ -47,20 +43,13 @@ impl ApiServer {
 
     async fn apply_documents(&self, documents: Vec<Value>) {
         let client = self.client();
-        let (first, rest): (Vec<Value>, Vec<Value>) = documents.into_iter().partition(|d| {
-            matches!(
-                d["kind"].as_str(),
-                Some("Namespace" | "CustomResourceDefinition")
-            )
-        });
+        let (first, rest): (Vec<Value>, Vec<Value>) = documents
+            .into_iter()
+            .partition(|d| matches!(d["kind"].as_str(), Some("Namespace" | "CustomResourceDefinition")));
         for document in &first {
             apply(&client, document).await;
         }
-        for name in first
-            .iter()
-            .filter(|d| d["kind"] == "CustomResourceDefinition")
-            .map(|d| &d["metadata"]["name"])
-        {
+        for name in first.iter().filter(|d| d["kind"] == "CustomResourceDefinition").map(|d| &d["metadata"]["name"]) {
             until_established(&client, name.as_str().expect("a CRD has a name")).await;
         }
         for document in &rest {
@@ -70,8 +59,7 @@ impl ApiServer {
 }
 
 fn documents_of(file: &Path) -> Vec<Value> {
-    let text =
-        std::fs::read_to_string(file).unwrap_or_else(|e| panic!("read {}: {e}", file.display()));
+    let text = std::fs::read_to_string(file).unwrap_or_else(|e| panic!("read {}: {e}", file.display()));
     parse(&text, &file.display().to_string())
 }
 
@@ -83,60 +71,36 @@ fn parse(text: &str, origin: &str) -> Vec<Value> {
         Some(items) if document["kind"] == "List" => items.clone(),
         _ => vec![document],
     };
-    documents
-        .into_iter()
-        .flatten()
-        .filter(|d| !d.is_null())
-        .flat_map(unfold)
-        .collect()
+    documents.into_iter().flatten().filter(|d| !d.is_null()).flat_map(unfold).collect()
 }
 
 /// Server-side applies one document, to its own namespace or `default`.
 async fn apply(client: &Client, document: &Value) {
-    let object: DynamicObject = serde_json::from_value(document.clone())
-        .unwrap_or_else(|e| panic!("not a Kubernetes object: {e}: {document}"));
-    let types = object
-        .types
-        .clone()
-        .unwrap_or_else(|| panic!("no apiVersion and kind: {document}"));
-    let name = object
-        .metadata
-        .name
-        .clone()
-        .unwrap_or_else(|| panic!("no name: {document}"));
+    let object: DynamicObject =
+        serde_json::from_value(document.clone()).unwrap_or_else(|e| panic!("not a Kubernetes object: {e}: {document}"));
+    let types = object.types.clone().unwrap_or_else(|| panic!("no apiVersion and kind: {document}"));
+    let name = object.metadata.name.clone().unwrap_or_else(|| panic!("no name: {document}"));
     let gvk = GroupVersionKind::try_from(&types).unwrap_or_else(|e| panic!("{types:?}: {e}"));
     // A CRD that is established may still be missing from discovery for a moment.
-    let (resource, capabilities) =
-        eventually(PATIENCE, &format!("{gvk:?} is served"), async || {
-            pinned_kind(client, &gvk).await.map_err(|e| e.to_string())
-        })
-        .await;
+    let (resource, capabilities) = eventually(PATIENCE, &format!("{gvk:?} is served"), async || {
+        pinned_kind(client, &gvk).await.map_err(|e| e.to_string())
+    })
+    .await;
     let api: Api<DynamicObject> = if capabilities.scope == Scope::Cluster {
         Api::all_with(client.clone(), &resource)
     } else {
         let namespace = object.metadata.namespace.as_deref().unwrap_or("default");
         Api::namespaced_with(client.clone(), namespace, &resource)
     };
-    let result = api
-        .patch(
-            &name,
-            &PatchParams::apply("test-kit").force(),
-            &Patch::Apply(document),
-        )
-        .await;
+    let result = api.patch(&name, &PatchParams::apply("test-kit").force(), &Patch::Apply(document)).await;
     result.unwrap_or_else(|e| panic!("apply {} {name}: {e}", types.kind));
 }
 
 async fn until_established(client: &Client, name: &str) {
     let crds: Api<CustomResourceDefinition> = Api::all(client.clone());
     watch_until(&crds, name, PATIENCE, |crd| {
-        let conditions = crd
-            .status
-            .iter()
-            .flat_map(|s| s.conditions.iter().flatten());
-        conditions
-            .into_iter()
-            .any(|c| c.type_ == "Established" && c.status == "True")
+        let conditions = crd.status.iter().flat_map(|s| s.conditions.iter().flatten());
+        conditions.into_iter().any(|c| c.type_ == "Established" && c.status == "True")
     })
     .await;
 }

@@ -62,21 +62,15 @@ impl AuditLog {
     /// Reads a log; a half-written last line is left out.
     pub fn read(path: &Path) -> Self {
         let text = std::fs::read(path).unwrap_or_default();
-        let lines = text
-            .split(|b| *b == b'\n')
-            .filter_map(|line| serde_json::from_slice::<Value>(line).ok());
-        Self {
-            entries: lines.map(|line| entry(&line)).collect(),
-        }
+        let lines = text.split(|b| *b == b'\n').filter_map(|line| serde_json::from_slice::<Value>(line).ok());
+        Self { entries: lines.map(|line| entry(&line)).collect() }
     }
 
     /// How many entries there are per (user, verb, resource).
     pub fn count(&self) -> BTreeMap<(String, String, String), usize> {
         let mut counts = BTreeMap::new();
         for e in &self.entries {
-            *counts
-                .entry((e.user.clone(), e.verb.clone(), e.resource.clone()))
-                .or_default() += 1;
+            *counts.entry((e.user.clone(), e.verb.clone(), e.resource.clone())).or_default() += 1;
         }
         counts
     }
@@ -96,34 +90,21 @@ impl AuditLog {
     /// The entries that `keep` wants.
     #[must_use]
     pub fn only(&self, keep: impl Fn(&AuditEntry) -> bool) -> Self {
-        Self {
-            entries: self.entries.iter().filter(|e| keep(e)).cloned().collect(),
-        }
+        Self { entries: self.entries.iter().filter(|e| keep(e)).cloned().collect() }
     }
 
     /// Entries from the `n`-th on: take `entries.len()` before an action and look at what came after it.
     #[must_use]
     pub fn since(&self, n: usize) -> Self {
-        Self {
-            entries: self.entries.iter().skip(n).cloned().collect(),
-        }
+        Self { entries: self.entries.iter().skip(n).cloned().collect() }
     }
 }
 
 fn entry(line: &Value) -> AuditEntry {
-    let text = |pointer: &str| {
-        line.pointer(pointer)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned()
-    };
+    let text = |pointer: &str| line.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
     let plural = text("/objectRef/resource");
     let resource = match (plural.as_str(), text("/objectRef/subresource")) {
-        ("", _) => text("/requestURI")
-            .split('?')
-            .next()
-            .unwrap_or_default()
-            .to_owned(),
+        ("", _) => text("/requestURI").split('?').next().unwrap_or_default().to_owned(),
         (plural, subresource) if subresource.is_empty() => plural.to_owned(),
         (plural, subresource) => format!("{plural}/{subresource}"),
     };
@@ -152,21 +133,10 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         let line = r#"{"verb":"patch","user":{"username":"u"},"userAgent":"a","objectRef":{"resource":"pods","subresource":"status","namespace":"n","name":"p"},"responseStatus":{"code":200},"requestURI":"/x"}"#;
         let other = r#"{"verb":"get","user":{"username":"u"},"requestURI":"/healthz?verbose"}"#;
-        std::fs::write(
-            file.path(),
-            format!("{line}\n{line}\n{other}\n{}", &line[..20]),
-        )
-        .unwrap();
+        std::fs::write(file.path(), format!("{line}\n{line}\n{other}\n{}", &line[..20])).unwrap();
         let log = AuditLog::read(file.path());
-        let key =
-            |verb: &str, resource: &str| ("u".to_owned(), verb.to_owned(), resource.to_owned());
-        assert_eq!(
-            log.count(),
-            BTreeMap::from([
-                (key("patch", "pods/status"), 2),
-                (key("get", "/healthz"), 1)
-            ])
-        );
+        let key = |verb: &str, resource: &str| ("u".to_owned(), verb.to_owned(), resource.to_owned());
+        assert_eq!(log.count(), BTreeMap::from([(key("patch", "pods/status"), 2), (key("get", "/healthz"), 1)]));
         assert_eq!(log.entries[0].code, 200);
         assert_eq!(log.since(2).entries.len(), 1);
     }

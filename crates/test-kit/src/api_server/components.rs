@@ -39,8 +39,7 @@ impl std::fmt::Display for Component {
 
 /// The multi-call binary: `$HOLDFAST_STATE/bin/node`.
 pub(super) fn node_binary() -> Result<PathBuf, String> {
-    let state =
-        std::env::var_os("HOLDFAST_STATE").unwrap_or_else(|| "/var/lib/holdfast-e2e".into());
+    let state = std::env::var_os("HOLDFAST_STATE").unwrap_or_else(|| "/var/lib/holdfast-e2e".into());
     node_binary_below(Path::new(&state))
 }
 
@@ -66,27 +65,12 @@ pub(super) struct Layout {
 
 impl Layout {
     /// Makes directories, links to the binary, kubeconfig and audit policy.
-    pub fn prepare(
-        dir: &Path,
-        node: &Path,
-        port: u16,
-        pki: Pki,
-        options: Options,
-    ) -> io::Result<Self> {
+    pub fn prepare(dir: &Path, node: &Path, port: u16, pki: Pki, options: Options) -> io::Result<Self> {
         for folder in ["bin", "log", "volumes"] {
             fs::create_dir_all(dir.join(folder))?;
         }
-        let all = [
-            Component::Etcd,
-            Component::ApiServer,
-            Component::ControllerManager,
-            Component::HostpathProvisioner,
-        ];
-        for name in all
-            .map(|c| c.to_string())
-            .into_iter()
-            .chain(["kubectl".to_owned()])
-        {
+        let all = [Component::Etcd, Component::ApiServer, Component::ControllerManager, Component::HostpathProvisioner];
+        for name in all.map(|c| c.to_string()).into_iter().chain(["kubectl".to_owned()]) {
             std::os::unix::fs::symlink(node, dir.join("bin").join(name))?;
         }
         let layout = Self {
@@ -97,13 +81,9 @@ impl Layout {
             audit_log: dir.join("log/audit.jsonl"),
             options,
         };
-        let admin =
-            json!({ "client-certificate": layout.pki.admin, "client-key": layout.pki.admin_key });
+        let admin = json!({ "client-certificate": layout.pki.admin, "client-key": layout.pki.admin_key });
         layout.write_kubeconfig(&layout.admin_kubeconfig, &admin)?;
-        fs::write(
-            dir.join("audit.yaml"),
-            layout.options.audit.policy().to_string(),
-        )?;
+        fs::write(dir.join("audit.yaml"), layout.options.audit.policy().to_string())?;
         Ok(layout)
     }
 
@@ -172,14 +152,8 @@ impl Layout {
             format!("--tls-cert-file={}", path(&self.pki.server)),
             format!("--tls-private-key-file={}", path(&self.pki.server_key)),
             format!("--client-ca-file={}", path(&self.pki.ca)),
-            format!(
-                "--service-account-key-file={}",
-                path(&self.pki.accounts_public)
-            ),
-            format!(
-                "--service-account-signing-key-file={}",
-                path(&self.pki.accounts_key)
-            ),
+            format!("--service-account-key-file={}", path(&self.pki.accounts_public)),
+            format!("--service-account-signing-key-file={}", path(&self.pki.accounts_key)),
             "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
             "--service-cluster-ip-range=10.96.0.0/16".to_owned(),
             "--authorization-mode=RBAC".to_owned(),
@@ -196,10 +170,7 @@ impl Layout {
         let qps = self.options.controller_qps;
         let mut args = vec![
             format!("--kubeconfig={}", path(&self.admin_kubeconfig)),
-            format!(
-                "--service-account-private-key-file={}",
-                path(&self.pki.accounts_key)
-            ),
+            format!("--service-account-private-key-file={}", path(&self.pki.accounts_key)),
             format!("--root-ca-file={}", path(&self.pki.ca)),
             format!("--cluster-signing-cert-file={}", path(&self.pki.ca)),
             format!("--cluster-signing-key-file={}", path(&self.pki.ca_key)),
@@ -233,9 +204,6 @@ mod tests {
     fn a_missing_binary_says_what_to_run() {
         let empty = tempfile::tempdir().unwrap();
         let why = node_binary_below(empty.path()).unwrap_err();
-        assert!(
-            why.ends_with("is missing: run `make cluster-build` (or e2e/cluster/build.sh) first"),
-            "{why}"
-        );
+        assert!(why.ends_with("is missing: run `make cluster-build` (or e2e/cluster/build.sh) first"), "{why}");
     }
 }

@@ -77,34 +77,23 @@ impl ApiServer {
     }
 
     async fn attempt(options: &Options) -> Result<Self, StartError> {
-        let fatal =
-            |what: &str, e: &dyn std::fmt::Display| StartError::Fatal(format!("{what}: {e}"));
+        let fatal = |what: &str, e: &dyn std::fmt::Display| StartError::Fatal(format!("{what}: {e}"));
         let node = components::node_binary().map_err(StartError::Fatal)?;
-        let dir = tempfile::Builder::new()
-            .prefix("holdfast-api-")
-            .tempdir()
-            .map_err(|e| fatal("temporary directory", &e))?;
+        let dir =
+            tempfile::Builder::new().prefix("holdfast-api-").tempdir().map_err(|e| fatal("temporary directory", &e))?;
         let janitor = Janitor::of(dir.path()).map_err(|e| fatal("start sh", &e))?;
-        let pki =
-            pki::Pki::write(&dir.path().join("pki")).map_err(|e| fatal("certificates", &e))?;
+        let pki = pki::Pki::write(&dir.path().join("pki")).map_err(|e| fatal("certificates", &e))?;
         let port = free_port().map_err(|e| fatal("free port", &e))?;
         let layout = Layout::prepare(dir.path(), &node, port, pki, options.clone())
             .map_err(|e| fatal("prepare the directory", &e))?;
 
         let mut config = Config::new(layout.url().parse().expect("our own address is one"));
-        let ca = CertificateDer::from_pem_file(&layout.pki.ca)
-            .map_err(|e| fatal("read the authority", &e))?;
+        let ca = CertificateDer::from_pem_file(&layout.pki.ca).map_err(|e| fatal("read the authority", &e))?;
         config.root_cert = Some(vec![ca.to_vec()]);
         config.auth_info.client_certificate = Some(layout.pki.admin.display().to_string());
         config.auth_info.client_key = Some(layout.pki.admin_key.display().to_string());
 
-        let server = Self {
-            layout,
-            config,
-            running: Mutex::default(),
-            dir: Some(dir),
-            janitor: Some(janitor),
-        };
+        let server = Self { layout, config, running: Mutex::default(), dir: Some(dir), janitor: Some(janitor) };
         let deadline = Instant::now() + options.patience;
         server.spawn(Component::Etcd)?;
         server.spawn(Component::ApiServer)?;
@@ -123,11 +112,7 @@ impl ApiServer {
     }
 
     fn spawn(&self, component: Component) -> Result<(), StartError> {
-        let process = self
-            .layout
-            .program(component)
-            .start()
-            .map_err(|e| StartError::Fatal(e.to_string()))?;
+        let process = self.layout.program(component).start().map_err(|e| StartError::Fatal(e.to_string()))?;
         self.running.lock().unwrap().insert(component, process);
         Ok(())
     }
@@ -141,9 +126,7 @@ impl ApiServer {
         while Instant::now() < deadline {
             self.all_run()?;
             let request = kube::client::Body::empty();
-            let request = hyper::Request::get(path)
-                .body(request)
-                .expect("a plain GET");
+            let request = hyper::Request::get(path).body(request).expect("a plain GET");
             match client.send(request).await {
                 Ok(answer) if answer.status().is_success() => return Ok(()),
                 Ok(answer) => last = format!("{path} answers {}", answer.status()),
@@ -151,23 +134,15 @@ impl ApiServer {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        Err(StartError::Fatal(format!(
-            "{last}\n{}",
-            self.log_tail(Component::ApiServer, 15)
-        )))
+        Err(StartError::Fatal(format!("{last}\n{}", self.log_tail(Component::ApiServer, 15))))
     }
 
     fn all_run(&self) -> Result<(), StartError> {
         for (component, process) in self.running.lock().unwrap().iter_mut() {
             if let Some(how) = process.ended() {
                 let tail = process.log_tail(15);
-                let taken =
-                    *component == Component::ApiServer && tail.contains("address already in use");
-                return Err(if taken {
-                    StartError::PortTaken
-                } else {
-                    StartError::Fatal(format!("{how}\n{tail}"))
-                });
+                let taken = *component == Component::ApiServer && tail.contains("address already in use");
+                return Err(if taken { StartError::PortTaken } else { StartError::Fatal(format!("{how}\n{tail}")) });
             }
         }
         Ok(())
@@ -184,9 +159,7 @@ impl ApiServer {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         let tail = self.log_tail(Component::ControllerManager, 15);
-        Err(StartError::Fatal(format!(
-            "no service account default/default\n{tail}"
-        )))
+        Err(StartError::Fatal(format!("no service account default/default\n{tail}")))
     }
 
     /// A client of the administrator. Make one per test: it lives on the calling test's runtime.
@@ -210,32 +183,18 @@ impl ApiServer {
     /// A token of a service account, good for a day. The account must exist.
     pub async fn token_for(&self, namespace: &str, name: &str) -> String {
         let accounts: Api<ServiceAccount> = Api::namespaced(self.client(), namespace);
-        let spec = TokenRequestSpec {
-            expiration_seconds: Some(86_400),
-            ..TokenRequestSpec::default()
-        };
-        let request = TokenRequest {
-            spec: Some(spec),
-            ..TokenRequest::default()
-        };
-        let answer = accounts
-            .create_token_request(name, &PostParams::default(), &request)
-            .await;
-        let answer =
-            answer.unwrap_or_else(|e| panic!("token for service account {namespace}/{name}: {e}"));
-        answer
-            .status
-            .and_then(|status| status.token)
-            .expect("a token request answers with a token")
+        let spec = TokenRequestSpec { expiration_seconds: Some(86_400), ..TokenRequestSpec::default() };
+        let request = TokenRequest { spec: Some(spec), ..TokenRequest::default() };
+        let answer = accounts.create_token_request(name, &PostParams::default(), &request).await;
+        let answer = answer.unwrap_or_else(|e| panic!("token for service account {namespace}/{name}: {e}"));
+        answer.status.and_then(|status| status.token).expect("a token request answers with a token")
     }
 
     /// Writes a kubeconfig that uses a service account's token and gives its path.
     pub async fn kubeconfig_for(&self, namespace: &str, name: &str) -> PathBuf {
         let path = self.dir().join(format!("{namespace}-{name}.conf"));
         let user = serde_json::json!({ "token": self.token_for(namespace, name).await });
-        self.layout
-            .write_kubeconfig(&path, &user)
-            .expect("write a kubeconfig");
+        self.layout.write_kubeconfig(&path, &user).expect("write a kubeconfig");
         path
     }
 
@@ -279,10 +238,7 @@ impl ApiServer {
     pub async fn start_component(&self, component: Component) {
         self.stop(component);
         let started = match self.spawn(component) {
-            Ok(()) => {
-                self.until_ok("/readyz", Instant::now() + self.layout.options.patience)
-                    .await
-            }
+            Ok(()) => self.until_ok("/readyz", Instant::now() + self.layout.options.patience).await,
             failed @ Err(_) => failed,
         };
         match started {
@@ -305,11 +261,7 @@ impl ApiServer {
 
     /// Process id of a component, `None` when it does not run.
     pub fn process_id(&self, component: Component) -> Option<u32> {
-        self.running
-            .lock()
-            .unwrap()
-            .get(&component)
-            .map(Process::id)
+        self.running.lock().unwrap().get(&component).map(Process::id)
     }
 
     /// The last lines of a component's log.
@@ -321,10 +273,7 @@ impl ApiServer {
 impl Drop for ApiServer {
     fn drop(&mut self) {
         // The API server first: it would only log about a store that went away.
-        let running = self
-            .running
-            .get_mut()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let running = self.running.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
         for (_, mut process) in std::mem::take(running).into_iter().rev() {
             process.kill();
         }
@@ -357,8 +306,5 @@ pub(crate) fn free_port() -> std::io::Result<u16> {
             return Ok(port);
         }
     }
-    Err(std::io::Error::new(
-        std::io::ErrorKind::AddrInUse,
-        "no free port between 20000 and 31000",
-    ))
+    Err(std::io::Error::new(std::io::ErrorKind::AddrInUse, "no free port between 20000 and 31000"))
 }

@@ -7,8 +7,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, KeyUsagePurpose,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    KeyUsagePurpose,
 };
 
 /// Where the PEM files lie.
@@ -48,21 +48,11 @@ impl Pki {
     fn generate(&self) -> Result<io::Result<()>, rcgen::Error> {
         let mut authority = params("test-kit-ca", None, vec![])?;
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        authority.key_usages = vec![
-            KeyUsagePurpose::KeyCertSign,
-            KeyUsagePurpose::DigitalSignature,
-            KeyUsagePurpose::CrlSign,
-        ];
+        authority.key_usages =
+            vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::CrlSign];
         let ca = CertifiedIssuer::self_signed(authority, KeyPair::generate()?)?;
 
-        let names = [
-            "127.0.0.1",
-            "10.96.0.1",
-            "localhost",
-            "kubernetes.default.svc",
-        ]
-        .map(str::to_owned)
-        .to_vec();
+        let names = ["127.0.0.1", "10.96.0.1", "localhost", "kubernetes.default.svc"].map(str::to_owned).to_vec();
         let server_key = KeyPair::generate()?;
         let server = params("kube-apiserver", None, names)?.signed_by(&server_key, &ca)?;
         let admin_key = KeyPair::generate()?;
@@ -79,30 +69,19 @@ impl Pki {
             (&self.accounts_key, accounts.serialize_pem()),
             (&self.accounts_public, accounts.public_key_pem()),
         ];
-        Ok(files
-            .into_iter()
-            .try_for_each(|(path, pem)| fs::write(path, pem)))
+        Ok(files.into_iter().try_for_each(|(path, pem)| fs::write(path, pem)))
     }
 }
 
-fn params(
-    name: &str,
-    group: Option<&str>,
-    alternative_names: Vec<String>,
-) -> Result<CertificateParams, rcgen::Error> {
+fn params(name: &str, group: Option<&str>, alternative_names: Vec<String>) -> Result<CertificateParams, rcgen::Error> {
     let mut params = CertificateParams::new(alternative_names)?;
     params.not_before = rcgen::date_time_ymd(2020, 1, 1);
     params.not_after = rcgen::date_time_ymd(2120, 1, 1);
     params.distinguished_name.push(DnType::CommonName, name);
     if let Some(group) = group {
-        params
-            .distinguished_name
-            .push(DnType::OrganizationName, group);
+        params.distinguished_name.push(DnType::OrganizationName, group);
     }
-    params.extended_key_usages = vec![
-        ExtendedKeyUsagePurpose::ServerAuth,
-        ExtendedKeyUsagePurpose::ClientAuth,
-    ];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     Ok(params)
 }

@@ -54,42 +54,20 @@ impl Fault {
             400 => ("BadRequest", "the request is bad"),
             403 => ("Forbidden", "not allowed"),
             404 => ("NotFound", "not found"),
-            409 => (
-                "Conflict",
-                "the object has been modified; please apply your changes to the latest version",
-            ),
+            409 => ("Conflict", "the object has been modified; please apply your changes to the latest version"),
             410 => ("Expired", "too old resource version"),
             422 => ("Invalid", "the object is invalid"),
-            429 => (
-                "TooManyRequests",
-                "too many requests, please try again later",
-            ),
-            503 => (
-                "ServiceUnavailable",
-                "the server is currently unable to handle the request",
-            ),
-            504 => (
-                "Timeout",
-                "request did not complete within the allotted timeout",
-            ),
-            _ => (
-                "InternalError",
-                "an error on the server has prevented the request from succeeding",
-            ),
+            429 => ("TooManyRequests", "too many requests, please try again later"),
+            503 => ("ServiceUnavailable", "the server is currently unable to handle the request"),
+            504 => ("Timeout", "request did not complete within the allotted timeout"),
+            _ => ("InternalError", "an error on the server has prevented the request from succeeding"),
         };
         Self::answer_as(n, code, reason, message)
     }
 
     /// As [`answer`](Self::answer), with a reason such as `AlreadyExists` and a message.
     pub fn answer_as(n: usize, code: u16, reason: &'static str, message: &str) -> Self {
-        Self::new(
-            Act::Answer(Refusal {
-                code,
-                reason,
-                message: message.to_owned(),
-            }),
-            n,
-        )
+        Self::new(Act::Answer(Refusal { code, reason, message: message.to_owned() }), n)
     }
 
     /// The n-th write is forwarded after a while.
@@ -99,12 +77,7 @@ impl Fault {
 
     fn new(act: Act, nth: usize) -> Self {
         assert!(nth > 0, "writes are counted from 1");
-        Self {
-            act,
-            nth,
-            times: 1,
-            when: None,
-        }
+        Self { act, nth, times: 1, when: None }
     }
 
     /// Hits this many requests in a row, from the n-th on.
@@ -158,11 +131,7 @@ impl Armed {
     pub fn hit(&mut self, request: &Request, counted: bool) -> Option<Act> {
         let mut act = None;
         for (fault, seen) in &mut self.0 {
-            if !fault
-                .when
-                .as_ref()
-                .map_or(counted, |wanted| wanted(request))
-            {
+            if !fault.when.as_ref().map_or(counted, |wanted| wanted(request)) {
                 continue;
             }
             *seen += 1;
@@ -189,9 +158,7 @@ mod tests {
         armed.arm(Fault::cut_before(1).when(|r| r.method == Method::GET));
         assert_eq!(armed.hit(&write, true), None);
         for _ in 0..2 {
-            let Some(Act::Answer(refusal)) = armed.hit(&write, true) else {
-                panic!("the second and third are hit")
-            };
+            let Some(Act::Answer(refusal)) = armed.hit(&write, true) else { panic!("the second and third are hit") };
             assert_eq!((refusal.code, refusal.reason), (409, "Conflict"));
         }
         assert_eq!(armed.hit(&write, true), None);

@@ -51,8 +51,7 @@ async fn serve(stream: TcpStream, cuts: usize, shared: Arc<Shared>) {
     };
     let mut link = shared.link.subscribe();
     let service = service_fn(|request| answer(request, shared.clone()));
-    let connection =
-        hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+    let connection = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
     tokio::select! {
         biased;
         _ = link.wait_for(|link| link.cuts != cuts) => reset_on_close(&SockRef::from(&socket)),
@@ -62,17 +61,8 @@ async fn serve(stream: TcpStream, cuts: usize, shared: Arc<Shared>) {
 
 async fn answer(incoming: hyper::Request<Incoming>, shared: Arc<Shared>) -> kube::Result<Answer> {
     let (head, body) = incoming.into_parts();
-    let content_type = head
-        .headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|v| v.to_str().ok())
-        .unwrap_or_default();
-    let request = Request::new(
-        &head.method,
-        head.uri.path(),
-        head.uri.query().unwrap_or_default(),
-        content_type,
-    );
+    let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let request = Request::new(&head.method, head.uri.path(), head.uri.query().unwrap_or_default(), content_type);
     if head.headers.contains_key(header::UPGRADE) {
         return Ok(refuse(
             501,
@@ -90,26 +80,14 @@ async fn answer(incoming: hyper::Request<Incoming>, shared: Arc<Shared>) -> kube
     match act {
         None => {}
         Some(Act::CutBefore) => {
-            shared.cut(
-                entry
-                    .as_ref()
-                    .and_then(|n| shared.entry(*n))
-                    .or_else(|| Some(unlisted(&request, &body))),
-            );
+            shared.cut(entry.as_ref().and_then(|n| shared.entry(*n)).or_else(|| Some(unlisted(&request, &body))));
             return std::future::pending().await; // the connection is reset
         }
         Some(Act::CutAfter) => {
-            let status = forward(head, body.clone(), shared.clone(), entry, true)
-                .await
-                .ok()
-                .map(|a| a.status().as_u16());
-            let cut = entry
-                .and_then(|n| shared.entry(n))
-                .or_else(|| Some(unlisted(&request, &body)));
-            shared.cut(cut.map(|entry| JournalEntry {
-                status: entry.status.or(status),
-                ..entry
-            }));
+            let status =
+                forward(head, body.clone(), shared.clone(), entry, true).await.ok().map(|a| a.status().as_u16());
+            let cut = entry.and_then(|n| shared.entry(n)).or_else(|| Some(unlisted(&request, &body)));
+            shared.cut(cut.map(|entry| JournalEntry { status: entry.status.or(status), ..entry }));
             return std::future::pending().await;
         }
         Some(Act::Answer(refusal)) => return Ok(refuse_with(&refusal)),
@@ -132,10 +110,7 @@ impl Shared {
         if !counted {
             return (None, act);
         }
-        let mut entry = JournalEntry {
-            n: state.journal.len() + 1,
-            ..unlisted(request, body)
-        };
+        let mut entry = JournalEntry { n: state.journal.len() + 1, ..unlisted(request, body) };
         match &act {
             None => {}
             Some(Act::CutBefore) => entry.fault = Some("cut before"),
@@ -153,10 +128,7 @@ impl Shared {
     /// The entry that [`enter`](Self::enter) numbered so, if it was not cleared meanwhile.
     fn entry(&self, number: usize) -> Option<JournalEntry> {
         let state = self.state.lock().unwrap();
-        number
-            .checked_sub(state.cleared)
-            .and_then(|index| state.journal.get(index))
-            .cloned()
+        number.checked_sub(state.cleared).and_then(|index| state.journal.get(index)).cloned()
     }
 
     fn note_status(&self, number: Option<usize>, status: StatusCode) {
@@ -171,13 +143,7 @@ impl Shared {
 /// An entry for a request that is in no journal: a read, or a write that does not count.
 fn unlisted(request: &Request, body: &Bytes) -> JournalEntry {
     let body = String::from_utf8_lossy(body).into_owned();
-    JournalEntry {
-        n: 0,
-        request: request.clone(),
-        body,
-        status: None,
-        fault: None,
-    }
+    JournalEntry { n: 0, request: request.clone(), body, status: None, fault: None }
 }
 
 /// Sends a request on and gives the answer. It goes its way to the end even if the operator is killed meanwhile: what
@@ -190,10 +156,7 @@ async fn forward(
     whole: bool,
 ) -> kube::Result<Answer> {
     let sent = tokio::spawn(async move {
-        let target = head
-            .uri
-            .path_and_query()
-            .map_or("/", |target| target.as_str());
+        let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
         let mut request = hyper::Request::builder().method(head.method).uri(target);
         if let Some(headers) = request.headers_mut() {
             headers.extend(head.headers);
@@ -202,9 +165,7 @@ async fn forward(
                 headers.remove(name);
             }
         }
-        let request = request
-            .body(Body::from(body))
-            .map_err(kube::Error::HttpError)?;
+        let request = request.body(Body::from(body)).map_err(kube::Error::HttpError)?;
         let mut answer = shared.upstream.send(request).await?;
         shared.note_status(entry, answer.status());
         drop_hop_by_hop(answer.headers_mut());
@@ -224,13 +185,7 @@ async fn forward(
 }
 
 fn drop_hop_by_hop(headers: &mut HeaderMap) {
-    for name in [
-        header::CONNECTION,
-        header::TRANSFER_ENCODING,
-        header::UPGRADE,
-        header::TE,
-        header::TRAILER,
-    ] {
+    for name in [header::CONNECTION, header::TRANSFER_ENCODING, header::UPGRADE, header::TE, header::TRAILER] {
         headers.remove(name);
     }
     headers.remove(HeaderName::from_static("keep-alive"));
@@ -244,14 +199,9 @@ fn refuse(code: u16, status: &serde_json::Value) -> Answer {
     let body = Full::new(Bytes::from(status.to_string())).map_err(|never| match never {});
     let mut answer = Response::new(body.boxed_unsync());
     *answer.status_mut() = StatusCode::from_u16(code).expect("a fault's code is an HTTP status");
-    answer.headers_mut().insert(
-        header::CONTENT_TYPE,
-        header::HeaderValue::from_static("application/json"),
-    );
+    answer.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
     if code == 429 {
-        answer
-            .headers_mut()
-            .insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
+        answer.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
     }
     answer
 }
@@ -263,14 +213,11 @@ fn pausable(
     shared: &Shared,
 ) -> UnsyncBoxBody<Bytes, kube::Error> {
     let paused = shared.paused.subscribe();
-    let frames = stream::unfold(
-        (body, paused, resource),
-        async |(mut body, mut paused, resource)| {
-            let frame: kube::Result<Frame<Bytes>> = body.frame().await?;
-            // An error means that the proxy is gone; then nothing holds the frame back.
-            let _ = paused.wait_for(|paused| !paused.contains(&resource)).await;
-            Some((frame, (body, paused, resource)))
-        },
-    );
+    let frames = stream::unfold((body, paused, resource), async |(mut body, mut paused, resource)| {
+        let frame: kube::Result<Frame<Bytes>> = body.frame().await?;
+        // An error means that the proxy is gone; then nothing holds the frame back.
+        let _ = paused.wait_for(|paused| !paused.contains(&resource)).await;
+        Some((frame, (body, paused, resource)))
+    });
     StreamBody::new(Box::pin(frames)).boxed_unsync()
 }

@@ -20,22 +20,13 @@ pub struct JournalEntry {
 impl JournalEntry {
     /// `true` when the server did it.
     pub fn was_done(&self) -> bool {
-        self.fault != Some("answered")
-            && self
-                .status
-                .is_some_and(|status| (200..300).contains(&status))
+        self.fault != Some("answered") && self.status.is_some_and(|status| (200..300).contains(&status))
     }
 }
 
 impl std::fmt::Display for JournalEntry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self {
-            n,
-            request,
-            status,
-            fault,
-            ..
-        } = self;
+        let Self { n, request, status, fault, .. } = self;
         let status = status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
         write!(f, "{n}. {request} ({}) -> {status}", request.content_type)?;
         fault.map_or(Ok(()), |fault| write!(f, " [{fault}]"))

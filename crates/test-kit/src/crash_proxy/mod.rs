@@ -61,10 +61,7 @@ pub enum Identity {
 impl Identity {
     /// A service account.
     pub fn service_account(namespace: &str, name: &str) -> Self {
-        Self::ServiceAccount {
-            namespace: namespace.to_owned(),
-            name: name.to_owned(),
-        }
+        Self::ServiceAccount { namespace: namespace.to_owned(), name: name.to_owned() }
     }
 }
 
@@ -118,9 +115,7 @@ impl CrashProxy {
     ) -> Self {
         let mut config: Config = match &identity {
             Identity::Admin => server.config(),
-            Identity::ServiceAccount { namespace, name } => {
-                server.config_for(namespace, name).await
-            }
+            Identity::ServiceAccount { namespace, name } => server.config_for(namespace, name).await,
         };
         config.default_retry = false; // repeating is the operator's business, and would be counted wrongly
         let shared = Arc::new(Shared {
@@ -130,19 +125,10 @@ impl CrashProxy {
             link: watch::Sender::new(Link::default()),
             paused: watch::Sender::new(BTreeSet::new()),
         });
-        let listener = TcpListener::bind(("127.0.0.1", 0))
-            .await
-            .expect("listen on 127.0.0.1");
-        let port = listener
-            .local_addr()
-            .expect("address of our own socket")
-            .port();
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("listen on 127.0.0.1");
+        let port = listener.local_addr().expect("address of our own socket").port();
         let accepting = tokio::spawn(forward::accept(listener, shared.clone()));
-        Self {
-            shared,
-            port,
-            accepting,
-        }
+        Self { shared, port, accepting }
     }
 
     /// `http://127.0.0.1:PORT`.
@@ -154,8 +140,7 @@ impl CrashProxy {
     pub fn kubeconfig(&self, dir: impl AsRef<Path>) -> PathBuf {
         let path = dir.as_ref().join(format!("crash-proxy-{}.conf", self.port));
         let config = kubeconfig(&json!({ "server": self.url() }), &json!({}));
-        std::fs::write(&path, config.to_string())
-            .unwrap_or_else(|e| panic!("write {}: {e}", path.display()));
+        std::fs::write(&path, config.to_string()).unwrap_or_else(|e| panic!("write {}: {e}", path.display()));
         path
     }
 
@@ -177,10 +162,7 @@ impl CrashProxy {
     /// Waits until the link is cut and gives the write at which it was (at once when it already is).
     pub async fn cut(&self) -> JournalEntry {
         let mut link = self.shared.link.subscribe();
-        let link = link
-            .wait_for(|link| link.broken && link.at.is_some())
-            .await
-            .expect("we hold the sender");
+        let link = link.wait_for(|link| link.broken && link.at.is_some()).await.expect("we hold the sender");
         link.at.clone().expect("just looked")
     }
 

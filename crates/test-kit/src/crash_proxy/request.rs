@@ -56,11 +56,7 @@ impl Request {
             }
             rest => rest,
         };
-        let mut fields = [
-            &mut request.resource,
-            &mut request.name,
-            &mut request.subresource,
-        ];
+        let mut fields = [&mut request.resource, &mut request.name, &mut request.subresource];
         for (field, part) in fields.iter_mut().zip(rest) {
             (*part).clone_into(field);
         }
@@ -69,19 +65,12 @@ impl Request {
 
     /// `true` for POST, PUT, PATCH and DELETE.
     pub fn is_write(&self) -> bool {
-        matches!(
-            self.method,
-            Method::POST | Method::PUT | Method::PATCH | Method::DELETE
-        )
+        matches!(self.method, Method::POST | Method::PUT | Method::PATCH | Method::DELETE)
     }
 
     /// `true` for a watch.
     pub fn is_watch(&self) -> bool {
-        self.method == Method::GET
-            && self
-                .query
-                .split('&')
-                .any(|pair| matches!(pair, "watch=true" | "watch=1"))
+        self.method == Method::GET && self.query.split('&').any(|pair| matches!(pair, "watch=true" | "watch=1"))
     }
 
     /// `true` for what is no state of ours to lose: leases, events, and reviews, which only ask a question.
@@ -89,10 +78,7 @@ impl Request {
         matches!(
             (self.group.as_str(), self.resource.as_str()),
             ("coordination.k8s.io", "leases") | ("" | "events.k8s.io", "events")
-        ) || matches!(
-            self.group.as_str(),
-            "authorization.k8s.io" | "authentication.k8s.io"
-        )
+        ) || matches!(self.group.as_str(), "authorization.k8s.io" | "authentication.k8s.io")
     }
 }
 
@@ -109,55 +95,28 @@ mod tests {
     #[test]
     fn paths() {
         let cases = [
-            (
-                "/api/v1/namespaces/n/pods/p/status",
-                ["", "n", "pods", "p", "status"],
-            ),
+            ("/api/v1/namespaces/n/pods/p/status", ["", "n", "pods", "p", "status"]),
             ("/api/v1/namespaces/n/pods", ["", "n", "pods", "", ""]),
             ("/api/v1/namespaces/n", ["", "", "namespaces", "n", ""]),
-            (
-                "/api/v1/namespaces/n/finalize",
-                ["", "", "namespaces", "n", "finalize"],
-            ),
+            ("/api/v1/namespaces/n/finalize", ["", "", "namespaces", "n", "finalize"]),
             ("/api/v1/namespaces", ["", "", "namespaces", "", ""]),
-            (
-                "/api/v1/persistentvolumes/v",
-                ["", "", "persistentvolumes", "v", ""],
-            ),
-            (
-                "/apis/batch/v1/namespaces/n/jobs/j",
-                ["batch", "n", "jobs", "j", ""],
-            ),
-            (
-                "/apis/a.b/v1/things/t/scale",
-                ["a.b", "", "things", "t", "scale"],
-            ),
+            ("/api/v1/persistentvolumes/v", ["", "", "persistentvolumes", "v", ""]),
+            ("/apis/batch/v1/namespaces/n/jobs/j", ["batch", "n", "jobs", "j", ""]),
+            ("/apis/a.b/v1/things/t/scale", ["a.b", "", "things", "t", "scale"]),
             ("/readyz", ["", "", "", "", ""]),
         ];
         for (path, wanted) in cases {
             let r = Request::new(&Method::GET, path, "", "");
-            assert_eq!(
-                [&r.group, &r.namespace, &r.resource, &r.name, &r.subresource],
-                wanted,
-                "{path}"
-            );
+            assert_eq!([&r.group, &r.namespace, &r.resource, &r.name, &r.subresource], wanted, "{path}");
         }
     }
 
     #[test]
     fn kinds() {
-        let request =
-            |method: Method, path: &str, query: &str| Request::new(&method, path, query, "");
+        let request = |method: Method, path: &str, query: &str| Request::new(&method, path, query, "");
         assert!(request(Method::GET, "/api/v1/pods", "limit=1&watch=true").is_watch());
         assert!(!request(Method::GET, "/api/v1/pods", "limit=1").is_watch());
-        assert!(
-            request(
-                Method::PUT,
-                "/apis/coordination.k8s.io/v1/namespaces/n/leases/l",
-                ""
-            )
-            .is_noise()
-        );
+        assert!(request(Method::PUT, "/apis/coordination.k8s.io/v1/namespaces/n/leases/l", "").is_noise());
         assert!(request(Method::POST, "/api/v1/namespaces/n/events", "").is_noise());
         assert!(!request(Method::POST, "/api/v1/namespaces/n/pods", "").is_noise());
     }

@@ -112,11 +112,7 @@ impl FakeExecutorBuilder {
         });
         let client = self.client.clone();
         let work = Work::new(self, shared.clone());
-        FakeExecutor {
-            shared,
-            client,
-            task: tokio::spawn(work.run()),
-        }
+        FakeExecutor { shared, client, task: tokio::spawn(work.run()) }
     }
 }
 
@@ -128,33 +124,20 @@ impl FakeExecutor {
 
     /// Starts to describe an executor.
     pub fn builder(client: Client) -> FakeExecutorBuilder {
-        FakeExecutorBuilder {
-            client,
-            selector: JOB_PODS.to_owned(),
-            namespace: None,
-            nodes: vec!["node-a".to_owned()],
-        }
+        FakeExecutorBuilder { client, selector: JOB_PODS.to_owned(), namespace: None, nodes: vec!["node-a".to_owned()] }
     }
 
     /// Pods whose Job's name (or own name, without a Job) begins with `prefix` end as `outcome`. The last rule that
     /// matches counts, also for pods that already wait or run.
     pub fn plan(&self, prefix: &str, outcome: Outcome) {
         let prefix = prefix.to_owned();
-        self.plan_with(move |pod| {
-            outcome::rule_name(pod)
-                .starts_with(&prefix)
-                .then(|| outcome.clone())
-        });
+        self.plan_with(move |pod| outcome::rule_name(pod).starts_with(&prefix).then(|| outcome.clone()));
     }
 
     /// As [`plan`](Self::plan), for the next `times` pods only; earlier rules hold for those after.
     pub fn plan_times(&self, prefix: &str, times: usize, outcome: Outcome) {
         let prefix = prefix.to_owned();
-        let choose = move |pod: &Pod| {
-            outcome::rule_name(pod)
-                .starts_with(&prefix)
-                .then(|| outcome.clone())
-        };
+        let choose = move |pod: &Pod| outcome::rule_name(pod).starts_with(&prefix).then(|| outcome.clone());
         self.change(|plan| plan.add_counted(times, Box::new(choose)));
     }
 
@@ -190,10 +173,7 @@ impl FakeExecutor {
 
     /// The entries of [`written`](Self::written) for one claim.
     pub fn written_to(&self, namespace: &str, claim: &str) -> Vec<Written> {
-        self.written()
-            .into_iter()
-            .filter(|w| w.namespace == namespace && w.claim == claim)
-            .collect()
+        self.written().into_iter().filter(|w| w.namespace == namespace && w.claim == claim).collect()
     }
 }
 

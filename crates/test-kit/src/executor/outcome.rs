@@ -58,17 +58,12 @@ impl Outcome {
 
     /// Succeeds with a termination message.
     pub fn succeed_with(message: impl Into<String>) -> Self {
-        Self::Succeed {
-            message: Some(message.into()),
-        }
+        Self::Succeed { message: Some(message.into()) }
     }
 
     /// Fails with a termination message.
     pub fn fail(exit: i32, message: impl Into<String>) -> Self {
-        Self::Fail {
-            exit,
-            message: Some(message.into()),
-        }
+        Self::Fail { exit, message: Some(message.into()) }
     }
 }
 
@@ -88,18 +83,12 @@ pub(super) struct Plan {
 
 impl Plan {
     pub fn add(&mut self, choose: Choose) {
-        self.rules.push(Rule {
-            choose,
-            counted: None,
-        });
+        self.rules.push(Rule { choose, counted: None });
     }
 
     /// A rule for the next `times` pods that `choose` wants.
     pub fn add_counted(&mut self, times: usize, choose: Choose) {
-        self.rules.push(Rule {
-            choose,
-            counted: Some((times, HashMap::new())),
-        });
+        self.rules.push(Rule { choose, counted: Some((times, HashMap::new())) });
     }
 
     pub fn clear(&mut self) {
@@ -127,28 +116,19 @@ impl Plan {
                 return outcome;
             }
         }
-        if job_of(pod).is_some() {
-            Outcome::succeed()
-        } else {
-            Outcome::Hold
-        }
+        if job_of(pod).is_some() { Outcome::succeed() } else { Outcome::Hold }
     }
 }
 
 /// Name of the Job a pod belongs to.
 pub(super) fn job_of(pod: &Pod) -> Option<&str> {
     let labels = pod.metadata.labels.as_ref()?;
-    labels
-        .get("batch.kubernetes.io/job-name")
-        .or_else(|| labels.get("job-name"))
-        .map(String::as_str)
+    labels.get("batch.kubernetes.io/job-name").or_else(|| labels.get("job-name")).map(String::as_str)
 }
 
 /// What rules by prefix compare with: the Job's name, else the pod's own.
 pub(super) fn rule_name(pod: &Pod) -> &str {
-    job_of(pod)
-        .or(pod.metadata.name.as_deref())
-        .unwrap_or_default()
+    job_of(pod).or(pod.metadata.name.as_deref()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -159,11 +139,8 @@ mod tests {
         let mut pod = Pod::default();
         pod.metadata.uid = Some(uid.to_owned());
         pod.metadata.name = Some("p".to_owned());
-        pod.metadata.labels = job.map(|job| {
-            [("batch.kubernetes.io/job-name".to_owned(), job.to_owned())]
-                .into_iter()
-                .collect()
-        });
+        pod.metadata.labels =
+            job.map(|job| [("batch.kubernetes.io/job-name".to_owned(), job.to_owned())].into_iter().collect());
         pod
     }
 
@@ -173,21 +150,10 @@ mod tests {
         assert_eq!(plan.outcome(&pod("1", Some("j"))), Outcome::succeed());
         assert_eq!(plan.outcome(&pod("1", None)), Outcome::Hold);
         plan.add(Box::new(|_| Some(Outcome::NeverStart)));
-        plan.add_counted(
-            1,
-            Box::new(|p| (rule_name(p) == "j").then(|| Outcome::fail(3, "no"))),
-        );
+        plan.add_counted(1, Box::new(|p| (rule_name(p) == "j").then(|| Outcome::fail(3, "no"))));
         assert_eq!(plan.outcome(&pod("1", None)), Outcome::NeverStart);
         assert_eq!(plan.outcome(&pod("1", Some("j"))), Outcome::fail(3, "no"));
-        assert_eq!(
-            plan.outcome(&pod("1", Some("j"))),
-            Outcome::fail(3, "no"),
-            "the same pod again"
-        );
-        assert_eq!(
-            plan.outcome(&pod("2", Some("j"))),
-            Outcome::NeverStart,
-            "used up"
-        );
+        assert_eq!(plan.outcome(&pod("1", Some("j"))), Outcome::fail(3, "no"), "the same pod again");
+        assert_eq!(plan.outcome(&pod("2", Some("j"))), Outcome::NeverStart, "used up");
     }
 }

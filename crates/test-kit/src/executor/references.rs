@@ -23,18 +23,12 @@ pub(super) fn references(pod: &Pod) -> BTreeSet<Reference> {
 fn of_volume(volume: &Volume) -> Vec<Reference> {
     let mut found = Vec::new();
     if let Some(secret) = &volume.secret {
-        found.push(secret_unless(
-            secret.optional,
-            secret.secret_name.as_deref(),
-        ));
+        found.push(secret_unless(secret.optional, secret.secret_name.as_deref()));
     }
     if let Some(map) = &volume.config_map {
         found.push(map_unless(map.optional, Some(&map.name)));
     }
-    let projected = volume
-        .projected
-        .iter()
-        .flat_map(|p| p.sources.iter().flatten());
+    let projected = volume.projected.iter().flat_map(|p| p.sources.iter().flatten());
     for source in projected {
         if let Some(secret) = &source.secret {
             found.push(secret_unless(secret.optional, Some(&secret.name)));
@@ -48,12 +42,7 @@ fn of_volume(volume: &Volume) -> Vec<Reference> {
 
 fn of_environment(spec: &PodSpec) -> Vec<Reference> {
     let mut found = Vec::new();
-    for container in spec
-        .init_containers
-        .iter()
-        .flatten()
-        .chain(&spec.containers)
-    {
+    for container in spec.init_containers.iter().flatten().chain(&spec.containers) {
         for from in container.env_from.iter().flatten() {
             if let Some(secret) = &from.secret_ref {
                 found.push(secret_unless(secret.optional, Some(&secret.name)));
@@ -62,12 +51,7 @@ fn of_environment(spec: &PodSpec) -> Vec<Reference> {
                 found.push(map_unless(map.optional, Some(&map.name)));
             }
         }
-        for from in container
-            .env
-            .iter()
-            .flatten()
-            .filter_map(|env| env.value_from.as_ref())
-        {
+        for from in container.env.iter().flatten().filter_map(|env| env.value_from.as_ref()) {
             if let Some(secret) = &from.secret_key_ref {
                 found.push(secret_unless(secret.optional, Some(&secret.name)));
             }
@@ -88,8 +72,7 @@ fn map_unless(optional: Option<bool>, name: Option<&str>) -> Option<Reference> {
 }
 
 fn needed(optional: Option<bool>, name: Option<&str>) -> Option<String> {
-    name.filter(|name| optional != Some(true) && !name.is_empty())
-        .map(str::to_owned)
+    name.filter(|name| optional != Some(true) && !name.is_empty()).map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -116,9 +99,6 @@ mod tests {
         .unwrap();
         let secret = |name: &str| Reference::Secret(name.to_owned());
         let map = |name: &str| Reference::ConfigMap(name.to_owned());
-        assert_eq!(
-            references(&pod),
-            BTreeSet::from([secret("s1"), secret("s2"), map("m2"), map("m3")])
-        );
+        assert_eq!(references(&pod), BTreeSet::from([secret("s1"), secret("s2"), map("m2"), map("m3")]));
     }
 }

@@ -37,14 +37,7 @@ pub(super) fn running(pod: &Pod, ready: bool, pod_ip: &str, now: Timestamp) -> V
     let spec = pod.spec.clone().unwrap_or_default();
     let run = json!({ "running": { "startedAt": now } });
     let init = |container: &Container| {
-        let done = terminated(
-            &ContainerEnd {
-                container: container.name.clone(),
-                exit: 0,
-                message: None,
-            },
-            now,
-        );
+        let done = terminated(&ContainerEnd { container: container.name.clone(), exit: 0, message: None }, now);
         if is_sidecar(container) {
             container_status(container, &run, true, true)
         } else {
@@ -64,23 +57,13 @@ pub(super) fn running(pod: &Pod, ready: bool, pod_ip: &str, now: Timestamp) -> V
 /// All containers ended: as in `ends`, the unnamed ones with 0.
 pub(super) fn ended(pod: &Pod, ends: &[ContainerEnd], now: Timestamp) -> Value {
     let spec = pod.spec.clone().unwrap_or_default();
-    let ends: BTreeMap<&str, &ContainerEnd> = ends
-        .iter()
-        .map(|end| (end.container.as_str(), end))
-        .collect();
+    let ends: BTreeMap<&str, &ContainerEnd> = ends.iter().map(|end| (end.container.as_str(), end)).collect();
     let status = |container: &Container| {
-        let clean = ContainerEnd {
-            container: container.name.clone(),
-            exit: 0,
-            message: None,
-        };
+        let clean = ContainerEnd { container: container.name.clone(), exit: 0, message: None };
         let end = ends.get(container.name.as_str()).copied().unwrap_or(&clean);
         container_status(container, &terminated(end, now), false, false)
     };
-    let failed = spec
-        .containers
-        .iter()
-        .any(|c| ends.get(c.name.as_str()).is_some_and(|end| end.exit != 0));
+    let failed = spec.containers.iter().any(|c| ends.get(c.name.as_str()).is_some_and(|end| end.exit != 0));
     json!({
         "phase": if failed { "Failed" } else { "Succeeded" },
         "startTime": start_time(pod, now),
@@ -95,11 +78,7 @@ pub(super) fn init_failed(pod: &Pod, end: &ContainerEnd, now: Timestamp) -> Valu
     let spec = pod.spec.clone().unwrap_or_default();
     let waiting = json!({ "waiting": { "reason": "PodInitializing" } });
     let init = |container: &Container| {
-        let state = if container.name == end.container {
-            terminated(end, now)
-        } else {
-            waiting.clone()
-        };
+        let state = if container.name == end.container { terminated(end, now) } else { waiting.clone() };
         container_status(container, &state, false, false)
     };
     json!({
@@ -118,17 +97,13 @@ fn is_sidecar(container: &Container) -> bool {
 }
 
 fn start_time(pod: &Pod, now: Timestamp) -> Value {
-    let known = pod
-        .status
-        .as_ref()
-        .and_then(|status| status.start_time.clone());
+    let known = pod.status.as_ref().and_then(|status| status.start_time.clone());
     known.map_or_else(|| json!(now), |time| json!(time))
 }
 
 fn terminated(end: &ContainerEnd, now: Timestamp) -> Value {
     let reason = if end.exit == 0 { "Completed" } else { "Error" };
-    let mut state =
-        json!({ "exitCode": end.exit, "reason": reason, "startedAt": now, "finishedAt": now });
+    let mut state = json!({ "exitCode": end.exit, "reason": reason, "startedAt": now, "finishedAt": now });
     if let Some(message) = &end.message {
         state["message"] = json!(message);
     }
@@ -165,20 +140,13 @@ fn completed_conditions(failed: bool) -> [Value; 4] {
 
 /// The pod's conditions with `ours` put in; conditions of others stay, and times move only with the status.
 fn conditions(pod: &Pod, ours: impl IntoIterator<Item = Value>, now: Timestamp) -> Vec<Value> {
-    let old = pod
-        .status
-        .iter()
-        .flat_map(|status| status.conditions.iter().flatten());
+    let old = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
     let mut all: BTreeMap<String, Value> = old.map(|c| (c.type_.clone(), json!(c))).collect();
     for mut condition in ours {
         let type_ = condition["type"].as_str().unwrap_or_default().to_owned();
-        let same = all
-            .get(&type_)
-            .filter(|old| old["status"] == condition["status"]);
-        condition["lastTransitionTime"] = same
-            .map(|old| old["lastTransitionTime"].clone())
-            .filter(|t| !t.is_null())
-            .unwrap_or_else(|| json!(now));
+        let same = all.get(&type_).filter(|old| old["status"] == condition["status"]);
+        condition["lastTransitionTime"] =
+            same.map(|old| old["lastTransitionTime"].clone()).filter(|t| !t.is_null()).unwrap_or_else(|| json!(now));
         all.insert(type_, condition);
     }
     all.into_values().collect()

@@ -47,21 +47,12 @@ pub(super) enum ClaimState {
 pub(crate) const SELECTED_NODE: &str = "volume.kubernetes.io/selected-node";
 
 /// State of a claim; `waits_for_consumer` comes from its class.
-pub(super) fn claim_state(
-    claim: Option<&PersistentVolumeClaim>,
-    waits_for_consumer: bool,
-) -> ClaimState {
+pub(super) fn claim_state(claim: Option<&PersistentVolumeClaim>, waits_for_consumer: bool) -> ClaimState {
     let Some(claim) = claim else {
         return ClaimState::Missing;
     };
-    let phase = claim
-        .status
-        .as_ref()
-        .and_then(|status| status.phase.as_deref());
-    let named = claim
-        .spec
-        .as_ref()
-        .is_some_and(|spec| spec.volume_name.as_deref().is_some_and(|v| !v.is_empty()));
+    let phase = claim.status.as_ref().and_then(|status| status.phase.as_deref());
+    let named = claim.spec.as_ref().is_some_and(|spec| spec.volume_name.as_deref().is_some_and(|v| !v.is_empty()));
     if phase == Some("Bound") && named {
         ClaimState::Bound
     } else if claim.metadata.deletion_timestamp.is_some() {
@@ -73,23 +64,14 @@ pub(super) fn claim_state(
     } else if claim.annotations().contains_key(SELECTED_NODE) {
         ClaimState::BeingBound
     } else {
-        ClaimState::WantsNode {
-            version: claim.resource_version().unwrap_or_default(),
-        }
+        ClaimState::WantsNode { version: claim.resource_version().unwrap_or_default() }
     }
 }
 
 /// The next step for `pod`, given what shall become of it and the state of the claims it mounts, by name.
 pub(super) fn next_step(pod: &Pod, outcome: &Outcome, claims: &[(String, ClaimState)]) -> Step {
-    let has_node = pod
-        .spec
-        .as_ref()
-        .is_some_and(|spec| spec.node_name.is_some());
-    let phase = pod
-        .status
-        .as_ref()
-        .and_then(|status| status.phase.as_deref())
-        .unwrap_or("Pending");
+    let has_node = pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some());
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or("Pending");
     let ended = matches!(phase, "Succeeded" | "Failed");
     if *outcome == Outcome::Unresponsive && has_node {
         return Step::Nothing;
@@ -114,28 +96,18 @@ pub(super) fn next_step(pod: &Pod, outcome: &Outcome, claims: &[(String, ClaimSt
 }
 
 fn schedule(pod: &Pod, outcome: &Outcome, claims: &[(String, ClaimState)]) -> Step {
-    let gated = pod.spec.as_ref().is_some_and(|spec| {
-        spec.scheduling_gates
-            .as_ref()
-            .is_some_and(|g| !g.is_empty())
-    });
+    let gated = pod.spec.as_ref().is_some_and(|spec| spec.scheduling_gates.as_ref().is_some_and(|g| !g.is_empty()));
     if gated {
         return Step::Nothing;
     }
     if *outcome == Outcome::NeverStart {
         return Step::Unschedulable("0/1 nodes are available: 1 Insufficient memory.".to_owned());
     }
-    if let Some((name, _)) = claims
-        .iter()
-        .find(|(_, state)| *state == ClaimState::Missing)
-    {
+    if let Some((name, _)) = claims.iter().find(|(_, state)| *state == ClaimState::Missing) {
         let why = format!("0/1 nodes are available: persistentvolumeclaim \"{name}\" not found.");
         return Step::Unschedulable(why);
     }
-    if claims
-        .iter()
-        .any(|(_, state)| *state == ClaimState::Unbound)
-    {
+    if claims.iter().any(|(_, state)| *state == ClaimState::Unbound) {
         let why = "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims.";
         return Step::Unschedulable(why.to_owned());
     }
@@ -163,23 +135,11 @@ fn start(pod: &Pod, outcome: &Outcome, claims: &[(String, ClaimState)]) -> Step 
         Outcome::NeverStart | Outcome::Unresponsive => Step::Nothing,
         Outcome::ImagePullBackOff => Step::ImagePullBackOff,
         Outcome::FailInit { exit, message } => {
-            let init = pod
-                .spec
-                .as_ref()
-                .and_then(|spec| spec.init_containers.as_ref())
-                .and_then(|init| init.first());
-            let container = init
-                .map(|container| container.name.clone())
-                .unwrap_or_default();
-            Step::EndInit(ContainerEnd {
-                container,
-                exit: *exit,
-                message: message.clone(),
-            })
+            let init = pod.spec.as_ref().and_then(|spec| spec.init_containers.as_ref()).and_then(|init| init.first());
+            let container = init.map(|container| container.name.clone()).unwrap_or_default();
+            Step::EndInit(ContainerEnd { container, exit: *exit, message: message.clone() })
         }
-        _ => Step::Run {
-            ready: gates_open(pod),
-        },
+        _ => Step::Run { ready: gates_open(pod) },
     }
 }
 
@@ -187,60 +147,34 @@ fn start(pod: &Pod, outcome: &Outcome, claims: &[(String, ClaimState)]) -> Step 
 fn ends(pod: &Pod, outcome: &Outcome) -> Option<Vec<ContainerEnd>> {
     let first = pod.spec.as_ref()?.containers.first()?.name.clone();
     match outcome {
-        Outcome::Succeed { message } => Some(vec![ContainerEnd {
-            container: first,
-            exit: 0,
-            message: message.clone(),
-        }]),
-        Outcome::Fail { exit, message } => Some(vec![ContainerEnd {
-            container: first,
-            exit: *exit,
-            message: message.clone(),
-        }]),
+        Outcome::Succeed { message } => {
+            Some(vec![ContainerEnd { container: first, exit: 0, message: message.clone() }])
+        }
+        Outcome::Fail { exit, message } => {
+            Some(vec![ContainerEnd { container: first, exit: *exit, message: message.clone() }])
+        }
         Outcome::End(ends) => Some(ends.clone()),
         _ => None,
     }
 }
 
 fn report_ready(pod: &Pod) -> Step {
-    let conditions = pod
-        .status
-        .iter()
-        .flat_map(|status| status.conditions.iter().flatten());
-    let reported = conditions
-        .into_iter()
-        .any(|c| c.type_ == "Ready" && c.status == "True");
+    let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    let reported = conditions.into_iter().any(|c| c.type_ == "Ready" && c.status == "True");
     let ready = gates_open(pod);
-    if ready == reported {
-        Step::Nothing
-    } else {
-        Step::Run { ready }
-    }
+    if ready == reported { Step::Nothing } else { Step::Run { ready } }
 }
 
 fn gates_open(pod: &Pod) -> bool {
-    let mut gates = pod
-        .spec
-        .iter()
-        .flat_map(|spec| spec.readiness_gates.iter().flatten());
-    let conditions = || {
-        pod.status
-            .iter()
-            .flat_map(|status| status.conditions.iter().flatten())
-    };
+    let mut gates = pod.spec.iter().flat_map(|spec| spec.readiness_gates.iter().flatten());
+    let conditions = || pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
     gates.all(|gate| conditions().any(|c| c.type_ == gate.condition_type && c.status == "True"))
 }
 
 /// A deleted pod's containers end by SIGTERM.
 fn terminated_by_signal(pod: &Pod) -> Vec<ContainerEnd> {
     let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
-    containers
-        .map(|c| ContainerEnd {
-            container: c.name.clone(),
-            exit: 143,
-            message: None,
-        })
-        .collect()
+    containers.map(|c| ContainerEnd { container: c.name.clone(), exit: 143, message: None }).collect()
 }
 
 #[cfg(test)]
@@ -275,76 +209,20 @@ mod tests {
         let deleted = json!({ "metadata": { "deletionTimestamp": "2026-01-01T00:00:00Z", "deletionGracePeriodSeconds": 30 }, "spec": { "nodeName": "a" }, "status": { "phase": "Running" } });
         let claim = |state: ClaimState| vec![("c".to_owned(), state)];
         let ok = Outcome::succeed();
-        let end = |exit| {
-            Step::End(vec![ContainerEnd {
-                container: "main".into(),
-                exit,
-                message: None,
-            }])
-        };
-        let wants = ClaimState::WantsNode {
-            version: "7".into(),
-        };
+        let end = |exit| Step::End(vec![ContainerEnd { container: "main".into(), exit, message: None }]);
+        let wants = ClaimState::WantsNode { version: "7".into() };
         let cases = [
             ("no claims: bind", &new, &ok, vec![], Step::Bind),
-            (
-                "bound: bind",
-                &new,
-                &ok,
-                claim(ClaimState::Bound),
-                Step::Bind,
-            ),
-            (
-                "waits for a node",
-                &new,
-                &ok,
-                claim(wants),
-                Step::SelectNode(vec![("c".into(), "7".into())]),
-            ),
-            (
-                "node chosen: wait",
-                &new,
-                &ok,
-                claim(ClaimState::BeingBound),
-                Step::Nothing,
-            ),
-            (
-                "placed, unbound: wait",
-                &placed,
-                &ok,
-                claim(ClaimState::Unbound),
-                Step::Nothing,
-            ),
-            (
-                "placed: run",
-                &placed,
-                &ok,
-                vec![],
-                Step::Run { ready: true },
-            ),
-            (
-                "image",
-                &placed,
-                &Outcome::ImagePullBackOff,
-                vec![],
-                Step::ImagePullBackOff,
-            ),
+            ("bound: bind", &new, &ok, claim(ClaimState::Bound), Step::Bind),
+            ("waits for a node", &new, &ok, claim(wants), Step::SelectNode(vec![("c".into(), "7".into())])),
+            ("node chosen: wait", &new, &ok, claim(ClaimState::BeingBound), Step::Nothing),
+            ("placed, unbound: wait", &placed, &ok, claim(ClaimState::Unbound), Step::Nothing),
+            ("placed: run", &placed, &ok, vec![], Step::Run { ready: true }),
+            ("image", &placed, &Outcome::ImagePullBackOff, vec![], Step::ImagePullBackOff),
             ("hold", &running, &Outcome::Hold, vec![], Step::Nothing),
             ("succeed", &running, &ok, vec![], end(0)),
-            (
-                "deleted while running",
-                &deleted,
-                &Outcome::Hold,
-                vec![],
-                end(143),
-            ),
-            (
-                "dead node",
-                &deleted,
-                &Outcome::Unresponsive,
-                vec![],
-                Step::Nothing,
-            ),
+            ("deleted while running", &deleted, &Outcome::Hold, vec![], end(143)),
+            ("dead node", &deleted, &Outcome::Unresponsive, vec![], Step::Nothing),
         ];
         for (what, change, outcome, claims, wanted) in cases {
             assert_eq!(next_step(&pod(change), outcome, &claims), wanted, "{what}");

@@ -5,9 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use k8s_openapi::api::core::v1::{
-    Binding, ConfigMap, ObjectReference, PersistentVolumeClaim, Pod, Secret,
-};
+use k8s_openapi::api::core::v1::{Binding, ConfigMap, ObjectReference, PersistentVolumeClaim, Pod, Secret};
 use k8s_openapi::api::storage::v1::StorageClass;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::runtime::watcher;
@@ -94,9 +92,8 @@ impl Work {
             return self.steps.forget(key);
         };
         let outcome = self.shared.plan.lock().unwrap().outcome(pod);
-        let claims: Vec<(String, ClaimState)> = claims_of(pod)
-            .map(|(name, _)| (name.to_owned(), self.state_of(&beside(pod, name))))
-            .collect();
+        let claims: Vec<(String, ClaimState)> =
+            claims_of(pod).map(|(name, _)| (name.to_owned(), self.state_of(&beside(pod, name)))).collect();
         let step = next_step(pod, &outcome, &claims);
         if step == Step::Nothing {
             return;
@@ -111,32 +108,20 @@ impl Work {
             shared: self.shared.clone(),
             node: node_for(pod, &self.claims).unwrap_or_else(|| self.default_node.clone()),
             address: address.clone(),
-            mounts: if matches!(step, Step::Run { .. }) {
-                mounts(pod, &self.claims)
-            } else {
-                vec![]
-            },
+            mounts: if matches!(step, Step::Run { .. }) { mounts(pod, &self.claims) } else { vec![] },
             pod: pod.clone(),
         };
         // A pod is bound once, whatever else is written to it before the news of that arrives.
-        let version = if step == Step::Bind {
-            pod.uid()
-        } else {
-            pod.resource_version()
-        };
+        let version = if step == Step::Bind { pod.uid() } else { pod.resource_version() };
         let version = version.unwrap_or_default();
-        self.steps
-            .begin(key, &version, step.clone(), act.take(step));
+        self.steps.begin(key, &version, step.clone(), act.take(step));
     }
 
     fn state_of(&self, key: &str) -> ClaimState {
         let claim = self.claims.get(key);
-        let class = claim
-            .and_then(|c| c.spec.as_ref())
-            .and_then(|spec| spec.storage_class_name.as_deref());
+        let class = claim.and_then(|c| c.spec.as_ref()).and_then(|spec| spec.storage_class_name.as_deref());
         let class = class.and_then(|name| self.classes.get(name));
-        let waits =
-            class.is_some_and(|c| c.volume_binding_mode.as_deref() == Some("WaitForFirstConsumer"));
+        let waits = class.is_some_and(|c| c.volume_binding_mode.as_deref() == Some("WaitForFirstConsumer"));
         claim_state(claim, waits)
     }
 }
@@ -159,25 +144,18 @@ impl Act {
         let status = match step {
             Step::Nothing => return Ok(()),
             Step::SelectNode(claims) => {
-                let api: Api<PersistentVolumeClaim> =
-                    Api::namespaced(self.client.clone(), &namespace);
+                let api: Api<PersistentVolumeClaim> = Api::namespaced(self.client.clone(), &namespace);
                 for (claim, version) in claims {
                     let metadata = json!({ "resourceVersion": version, "annotations": { SELECTED_NODE: self.node } });
                     let patch = Patch::Merge(json!({ "metadata": metadata }));
-                    api.patch_metadata(&claim, &PatchParams::default(), &patch)
-                        .await?;
+                    api.patch_metadata(&claim, &PatchParams::default(), &patch).await?;
                 }
                 return Ok(());
             }
             Step::Bind => return self.bind(&namespace, &name).await,
             Step::Remove => {
-                let preconditions = Preconditions {
-                    uid: self.pod.uid(),
-                    resource_version: None,
-                };
-                let params = DeleteParams::default()
-                    .grace_period(0)
-                    .preconditions(preconditions);
+                let preconditions = Preconditions { uid: self.pod.uid(), resource_version: None };
+                let params = DeleteParams::default().grace_period(0).preconditions(preconditions);
                 let api: Api<Pod> = Api::namespaced(self.client.clone(), &namespace);
                 return api.delete(&name, &params).await.map(|_| ());
             }
@@ -192,13 +170,8 @@ impl Act {
         };
         let api: Api<Pod> = Api::namespaced(self.client.clone(), &namespace);
         let patch = Patch::Merge(report::patch(&self.pod, &status));
-        api.patch_status(&name, &PatchParams::default(), &patch)
-            .await?;
-        let already_running = self
-            .pod
-            .status
-            .as_ref()
-            .is_some_and(|s| s.phase.as_deref() == Some("Running"));
+        api.patch_status(&name, &PatchParams::default(), &patch).await?;
+        let already_running = self.pod.status.as_ref().is_some_and(|s| s.phase.as_deref() == Some("Running"));
         if !already_running {
             self.shared.written.lock().unwrap().extend(self.mounts);
         }
@@ -240,39 +213,27 @@ impl Act {
                 ..ObjectReference::default()
             },
         };
-        let _: serde_json::Value = api
-            .create_subresource("binding", name, &PostParams::default(), &binding)
-            .await?;
+        let _: serde_json::Value = api.create_subresource("binding", name, &PostParams::default(), &binding).await?;
         Ok(())
     }
 }
 
 /// (name, read-only) of the claims a pod mounts.
 fn claims_of(pod: &Pod) -> impl Iterator<Item = (&str, bool)> {
-    let volumes = pod
-        .spec
-        .iter()
-        .flat_map(|spec| spec.volumes.iter().flatten());
+    let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
     volumes.filter_map(|volume| {
         let source = volume.persistent_volume_claim.as_ref()?;
-        Some((
-            source.claim_name.as_str(),
-            source.read_only.unwrap_or(false),
-        ))
+        Some((source.claim_name.as_str(), source.read_only.unwrap_or(false)))
     })
 }
 
 /// Key of an object in the pod's namespace.
 fn beside(pod: &Pod, name: &str) -> String {
-    format!(
-        "{}/{name}",
-        pod.metadata.namespace.as_deref().unwrap_or_default()
-    )
+    format!("{}/{name}", pod.metadata.namespace.as_deref().unwrap_or_default())
 }
 
 fn mounts(pod: &Pod, claims: &Mirror<PersistentVolumeClaim>) -> Vec<Written> {
-    let mounted = claims_of(pod)
-        .filter_map(|(name, read_only)| Some((claims.get(&beside(pod, name))?, read_only)));
+    let mounted = claims_of(pod).filter_map(|(name, read_only)| Some((claims.get(&beside(pod, name))?, read_only)));
     mounted
         .map(|(claim, read_only)| Written {
             namespace: pod.namespace().unwrap_or_default(),
@@ -281,11 +242,7 @@ fn mounts(pod: &Pod, claims: &Mirror<PersistentVolumeClaim>) -> Vec<Written> {
             job: outcome::job_of(pod).map(str::to_owned),
             claim: claim.name_any(),
             claim_uid: claim.uid().unwrap_or_default(),
-            pv: claim
-                .spec
-                .as_ref()
-                .and_then(|spec| spec.volume_name.clone())
-                .unwrap_or_default(),
+            pv: claim.spec.as_ref().and_then(|spec| spec.volume_name.clone()).unwrap_or_default(),
             read_only,
         })
         .collect()
@@ -293,13 +250,8 @@ fn mounts(pod: &Pod, claims: &Mirror<PersistentVolumeClaim>) -> Vec<Written> {
 
 /// The node a pod asks for: by node selector, or where a claim of it was already placed.
 fn node_for(pod: &Pod, claims: &Mirror<PersistentVolumeClaim>) -> Option<String> {
-    let selector = pod
-        .spec
-        .as_ref()
-        .and_then(|spec| spec.node_selector.as_ref());
-    let by_label = selector
-        .and_then(|labels| labels.get("kubernetes.io/hostname"))
-        .cloned();
+    let selector = pod.spec.as_ref().and_then(|spec| spec.node_selector.as_ref());
+    let by_label = selector.and_then(|labels| labels.get("kubernetes.io/hostname")).cloned();
     by_label.or_else(|| {
         let mut mounted = claims_of(pod).filter_map(|(name, _)| claims.get(&beside(pod, name)));
         mounted.find_map(|claim| claim.annotations().get(SELECTED_NODE).cloned())

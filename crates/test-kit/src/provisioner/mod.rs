@@ -82,10 +82,7 @@ impl Provisioner {
 
     async fn start_for(client: Client, namespace: Option<String>) -> Self {
         make_driver(&client).await;
-        let orders = Arc::new(Orders {
-            state: Mutex::default(),
-            changed: watch::Sender::new(()),
-        });
+        let orders = Arc::new(Orders { state: Mutex::default(), changed: watch::Sender::new(()) });
         let work = Work {
             client: client.clone(),
             namespace: namespace.clone(),
@@ -95,12 +92,7 @@ impl Provisioner {
             volumes: Mirror::default(),
             steps: Steps::new(),
         };
-        Self {
-            client,
-            namespace,
-            orders,
-            task: tokio::spawn(work.run()),
-        }
+        Self { client, namespace, orders, task: tokio::spawn(work.run()) }
     }
 
     fn order(&self, change: impl FnOnce(&mut State)) {
@@ -140,15 +132,8 @@ impl Provisioner {
     /// The volumes of this driver that exist. Empty after everything was deleted proves that nothing leaked.
     pub async fn alive(&self) -> Vec<AliveVolume> {
         let volumes: Api<PersistentVolume> = Api::all(self.client.clone());
-        let list = volumes
-            .list(&ListParams::default())
-            .await
-            .unwrap_or_else(|e| panic!("list volumes: {e}"));
-        list.items
-            .iter()
-            .filter(|volume| is_ours(volume, self.namespace.as_deref()))
-            .map(alive)
-            .collect()
+        let list = volumes.list(&ListParams::default()).await.unwrap_or_else(|e| panic!("list volumes: {e}"));
+        list.items.iter().filter(|volume| is_ours(volume, self.namespace.as_deref())).map(alive).collect()
     }
 }
 
@@ -169,11 +154,7 @@ fn alive(volume: &PersistentVolume) -> AliveVolume {
         name: volume.name_any(),
         claim: key,
         claim_uid: claim.uid.unwrap_or_default(),
-        phase: volume
-            .status
-            .as_ref()
-            .and_then(|status| status.phase.clone())
-            .unwrap_or_default(),
+        phase: volume.status.as_ref().and_then(|status| status.phase.clone()).unwrap_or_default(),
         policy: spec.persistent_volume_reclaim_policy.unwrap_or_default(),
     }
 }
@@ -185,13 +166,7 @@ async fn make_driver(client: &Client) {
         "apiVersion": "storage.k8s.io/v1", "kind": "CSIDriver",
         "metadata": { "name": CSI_DRIVER }, "spec": { "attachRequired": false },
     });
-    let applied = drivers
-        .patch(
-            CSI_DRIVER,
-            &PatchParams::apply("test-kit").force(),
-            &Patch::Apply(&driver),
-        )
-        .await;
+    let applied = drivers.patch(CSI_DRIVER, &PatchParams::apply("test-kit").force(), &Patch::Apply(&driver)).await;
     applied.unwrap_or_else(|e| panic!("make the CSIDriver {CSI_DRIVER}: {e}"));
 }
 
@@ -214,10 +189,7 @@ impl Work {
             None => Api::all(self.client.clone()),
         };
         let mut claims = events(claims, config.clone());
-        let mut classes = events(
-            Api::<StorageClass>::all(self.client.clone()),
-            config.clone(),
-        );
+        let mut classes = events(Api::<StorageClass>::all(self.client.clone()), config.clone());
         let mut volumes = events(Api::<PersistentVolume>::all(self.client.clone()), config);
         let mut ordered = self.orders.changed.subscribe();
         loop {
@@ -245,10 +217,7 @@ impl Work {
         let Some(claim) = self.claims.get(key) else {
             return self.steps.forget(key);
         };
-        let class = claim
-            .spec
-            .as_ref()
-            .and_then(|spec| spec.storage_class_name.as_deref());
+        let class = claim.spec.as_ref().and_then(|spec| spec.storage_class_name.as_deref());
         let class = class.and_then(|name| self.classes.get(name));
         let Some(class) = class.filter(|class| wants_volume(claim, Some(class))) else {
             return;
@@ -268,12 +237,7 @@ impl Work {
                 }
             }
         };
-        let (client, claim, class, orders) = (
-            self.client.clone(),
-            claim.clone(),
-            class.clone(),
-            self.orders.clone(),
-        );
+        let (client, claim, class, orders) = (self.client.clone(), claim.clone(), class.clone(), self.orders.clone());
         let version = claim.resource_version().unwrap_or_default();
         let act = {
             let step = step.clone();
@@ -293,9 +257,7 @@ impl Work {
         let Some(volume) = self.volumes.get(key) else {
             return self.steps.forget(key);
         };
-        if !wants_deletion(volume, self.namespace.as_deref())
-            || self.orders.state.lock().unwrap().keep_released
-        {
+        if !wants_deletion(volume, self.namespace.as_deref()) || self.orders.state.lock().unwrap().keep_released {
             return;
         }
         let version = volume.resource_version().unwrap_or_default();
@@ -304,11 +266,7 @@ impl Work {
     }
 }
 
-async fn provision(
-    client: &Client,
-    claim: &PersistentVolumeClaim,
-    class: &StorageClass,
-) -> kube::Result<()> {
+async fn provision(client: &Client, claim: &PersistentVolumeClaim, class: &StorageClass) -> kube::Result<()> {
     let volumes: Api<PersistentVolume> = Api::all(client.clone());
     let volume = serde_json::from_value(volume(claim, class)).map_err(kube::Error::SerdeError)?;
     match volumes.create(&PostParams::default(), &volume).await {
@@ -337,9 +295,7 @@ async fn fail(client: &Client, claim: &PersistentVolumeClaim, message: &str) -> 
         let metadata = json!({ "resourceVersion": claim.resource_version(), "annotations": { SELECTED_NODE: null } });
         let claims: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), &namespace);
         let patch = Patch::Merge(json!({ "metadata": metadata }));
-        claims
-            .patch_metadata(&claim.name_any(), &PatchParams::default(), &patch)
-            .await?;
+        claims.patch_metadata(&claim.name_any(), &PatchParams::default(), &patch).await?;
     }
     Ok(())
 }
@@ -361,30 +317,14 @@ async fn delete(client: Client, orders: Arc<Orders>, seen: PersistentVolume) -> 
             state.deleted.push(name.clone());
         }
     }
-    let preconditions = Preconditions {
-        uid: fresh.uid(),
-        resource_version: None,
-    };
-    volumes
-        .delete(&name, &DeleteParams::default().preconditions(preconditions))
-        .await?;
+    let preconditions = Preconditions { uid: fresh.uid(), resource_version: None };
+    volumes.delete(&name, &DeleteParams::default().preconditions(preconditions)).await?;
     let Some(left) = volumes.get_opt(&name).await? else {
         return Ok(());
     };
-    let kept: Vec<&String> = left
-        .finalizers()
-        .iter()
-        .filter(|finalizer| *finalizer != FINALIZER)
-        .collect();
+    let kept: Vec<&String> = left.finalizers().iter().filter(|finalizer| *finalizer != FINALIZER).collect();
     let metadata = json!({ "uid": fresh.uid(), "resourceVersion": left.resource_version(), "finalizers": kept });
-    match volumes
-        .patch(
-            &name,
-            &PatchParams::default(),
-            &Patch::Merge(json!({ "metadata": metadata })),
-        )
-        .await
-    {
+    match volumes.patch(&name, &PatchParams::default(), &Patch::Merge(json!({ "metadata": metadata }))).await {
         Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
         result => result.map(|_| ()),
     }

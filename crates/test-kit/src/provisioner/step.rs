@@ -29,27 +29,16 @@ pub(super) fn wants_volume(claim: &PersistentVolumeClaim, class: Option<&Storage
     let (Some(spec), Some(class)) = (claim.spec.as_ref(), class) else {
         return false;
     };
-    let unbound = spec.volume_name.as_deref().is_none_or(str::is_empty)
-        && claim.metadata.deletion_timestamp.is_none();
+    let unbound = spec.volume_name.as_deref().is_none_or(str::is_empty) && claim.metadata.deletion_timestamp.is_none();
     // The binder writes this once it has found no volume of its own.
-    let asked = claim
-        .annotations()
-        .get(STORAGE_PROVISIONER)
-        .is_some_and(|name| name == DRIVER);
+    let asked = claim.annotations().get(STORAGE_PROVISIONER).is_some_and(|name| name == DRIVER);
     let waits = class.volume_binding_mode.as_deref() == Some("WaitForFirstConsumer");
-    let placed = !waits
-        || claim
-            .annotations()
-            .get(SELECTED_NODE)
-            .is_some_and(|node| !node.is_empty());
+    let placed = !waits || claim.annotations().get(SELECTED_NODE).is_some_and(|node| !node.is_empty());
     class.provisioner == DRIVER
         && unbound
         && asked
         && placed
-        && spec
-            .data_source_ref
-            .as_ref()
-            .is_none_or(|source| !is_foreign(source))
+        && spec.data_source_ref.as_ref().is_none_or(|source| !is_foreign(source))
 }
 
 /// A source that a volume populator serves, not a provisioner.
@@ -100,27 +89,14 @@ pub(super) fn is_ours(volume: &PersistentVolume, namespace: Option<&str>) -> boo
     let Some(spec) = &volume.spec else {
         return false;
     };
-    let from = spec
-        .claim_ref
-        .as_ref()
-        .and_then(|claim| claim.namespace.as_deref());
-    spec.csi
-        .as_ref()
-        .is_some_and(|csi| csi.driver == CSI_DRIVER)
-        && (namespace.is_none() || from == namespace)
+    let from = spec.claim_ref.as_ref().and_then(|claim| claim.namespace.as_deref());
+    spec.csi.as_ref().is_some_and(|csi| csi.driver == CSI_DRIVER) && (namespace.is_none() || from == namespace)
 }
 
 /// `true` when nobody claims the volume any more and its policy is to delete it.
 pub(super) fn wants_deletion(volume: &PersistentVolume, namespace: Option<&str>) -> bool {
-    let released = volume
-        .status
-        .as_ref()
-        .and_then(|status| status.phase.as_deref())
-        == Some("Released");
-    let policy = volume
-        .spec
-        .as_ref()
-        .and_then(|spec| spec.persistent_volume_reclaim_policy.as_deref());
+    let released = volume.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Released");
+    let policy = volume.spec.as_ref().and_then(|spec| spec.persistent_volume_reclaim_policy.as_deref());
     released && policy == Some("Delete") && is_ours(volume, namespace)
 }
 
@@ -131,8 +107,10 @@ mod tests {
     #[test]
     fn provisions_only_what_it_was_asked_for() {
         let class = |mode: &str| -> StorageClass {
-            serde_json::from_value(json!({ "metadata": { "name": "c" }, "provisioner": DRIVER, "volumeBindingMode": mode }))
-                .unwrap()
+            serde_json::from_value(
+                json!({ "metadata": { "name": "c" }, "provisioner": DRIVER, "volumeBindingMode": mode }),
+            )
+            .unwrap()
         };
         let claim = |annotations: Value, source: Value| -> PersistentVolumeClaim {
             serde_json::from_value(json!({
@@ -141,24 +119,15 @@ mod tests {
             }))
             .unwrap()
         };
-        let (asked, placed) = (
-            json!({ STORAGE_PROVISIONER: DRIVER }),
-            json!({ STORAGE_PROVISIONER: DRIVER, SELECTED_NODE: "a" }),
-        );
-        let backup =
-            json!({ "apiGroup": "dataprotection.kubeblocks.io", "kind": "Backup", "name": "b" });
-        let snapshot =
-            json!({ "apiGroup": "snapshot.storage.k8s.io", "kind": "VolumeSnapshot", "name": "b" });
+        let (asked, placed) =
+            (json!({ STORAGE_PROVISIONER: DRIVER }), json!({ STORAGE_PROVISIONER: DRIVER, SELECTED_NODE: "a" }));
+        let backup = json!({ "apiGroup": "dataprotection.kubeblocks.io", "kind": "Backup", "name": "b" });
+        let snapshot = json!({ "apiGroup": "snapshot.storage.k8s.io", "kind": "VolumeSnapshot", "name": "b" });
         let (now, later) = ("Immediate", "WaitForFirstConsumer");
         let cases = [
             ("asked", claim(asked.clone(), Value::Null), now, true),
             ("not asked", claim(json!({}), Value::Null), now, false),
-            (
-                "no node yet",
-                claim(asked.clone(), Value::Null),
-                later,
-                false,
-            ),
+            ("no node yet", claim(asked.clone(), Value::Null), later, false),
             ("node chosen", claim(placed, Value::Null), later, true),
             ("a populator's", claim(asked.clone(), backup), now, false),
             ("from a snapshot", claim(asked, snapshot), now, true),

@@ -1,14 +1,10 @@
 //! The stage on which API-level tests play: a real API server with the operator's charts applied, the
 //! operator as a process under its own service account, a provisioner and an executor for pods.
 // A stage that can not be set up ends the test; there is nothing to recover.
-#![allow(
-    clippy::expect_used,
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::missing_panics_doc
-)]
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::missing_panics_doc)]
 
 pub mod objects;
+pub mod populate;
 
 use kube::Client;
 use std::path::{Path, PathBuf};
@@ -45,22 +41,14 @@ pub struct Stage {
 /// Root of the workspace.
 pub fn workspace() -> PathBuf {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
-    manifest
-        .ancestors()
-        .nth(3)
-        .expect("the workspace")
-        .to_path_buf()
+    manifest.ancestors().nth(3).expect("the workspace").to_path_buf()
 }
 
 /// Applies CRDs, roles and policies as a user would, and makes classes.
 pub async fn install(server: &ApiServer) {
     let root = workspace();
-    server
-        .apply_file(&root.join("deploy/install/holdfast-crds-dp.yaml"))
-        .await;
-    server
-        .apply_file(&root.join("deploy/install/holdfast-dp.yaml"))
-        .await;
+    server.apply_file(&root.join("deploy/install/holdfast-crds-dp.yaml")).await;
+    server.apply_file(&root.join("deploy/install/holdfast-dp.yaml")).await;
     let client = server.client();
     builders::storage_class(&client, IMMEDIATE, DRIVER, Binding::Immediate).await;
     builders::storage_class(&client, LATER, DRIVER, Binding::WaitForFirstConsumer).await;
@@ -104,11 +92,7 @@ pub struct Company {
 
 static COMPANY: OnceCell<Company> = OnceCell::const_new();
 static RUNTIME: std::sync::LazyLock<tokio::runtime::Runtime> = std::sync::LazyLock::new(|| {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .expect("runtime")
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("runtime")
 });
 
 /// Executor, provisioner, proxy and operator on `server`. They run on a runtime of their own, because
@@ -117,9 +101,7 @@ pub async fn company(server: &'static ApiServer) -> &'static Company {
     COMPANY
         .get_or_init(|| async {
             let start = move || RUNTIME.block_on(start_company(server));
-            tokio::task::spawn_blocking(start)
-                .await
-                .expect("the company starts")
+            tokio::task::spawn_blocking(start).await.expect("the company starts")
         })
         .await
 }
@@ -137,26 +119,18 @@ async fn start_company(server: &'static ApiServer) -> Company {
     let kubeconfig = proxy.kubeconfig(server.dir());
     let operator = operator(server.dir(), &kubeconfig).start().await;
     repository(&client).await;
-    Company {
-        operator: tokio::sync::Mutex::new(operator),
-        executor,
-        provisioner,
-        proxy,
-    }
+    Company { operator: tokio::sync::Mutex::new(operator), executor, provisioner, proxy }
 }
 
 /// A namespace on the shared server, with the shared company at work.
 pub async fn stage(name: &str) -> (Stage, &'static Company) {
-    let server = ApiServer::shared().await;
+    stage_on(ApiServer::shared().await, name).await
+}
+
+/// As [`stage`], on a server that the test binary started itself; one per binary.
+pub async fn stage_on(server: &'static ApiServer, name: &str) -> (Stage, &'static Company) {
     let company = company(server).await;
     let client = server.client();
     let namespace = builders::namespace(&client, name).await;
-    (
-        Stage {
-            server,
-            client,
-            namespace,
-        },
-        company,
-    )
+    (Stage { server, client, namespace }, company)
 }
