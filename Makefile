@@ -2,11 +2,23 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help prerequisites cluster-up cluster-down cluster-status images demo demo-down test test-unit test-api e2e crash bench release
+.PHONY: help prerequisites cluster-up cluster-down cluster-status images demo demo-down lint test test-unit test-api e2e crash bench release
+# Steps share one machine and one cargo directory.
+.NOTPARALLEL:
 
 CLUSTER := e2e/cluster
 IMAGES := e2e/images
 BENCH ?=
+XTASK := $${CARGO_TARGET_DIR:-target}/debug/xtask
+# One selection of packages for every build: another one has other features, and builds its dependencies again.
+BUILD := cargo build --workspace --all-targets
+TEST := cargo test --workspace --no-fail-fast
+# --test flags of the integration tests in these packages.
+tests_in = $(foreach file,$(wildcard $(1:%=%/tests/*.rs)),--test $(basename $(notdir $(file)))) \
+  $(foreach file,$(wildcard $(1:%=%/tests/*/main.rs)),--test $(notdir $(patsubst %/main.rs,%,$(file))))
+UNIT_TESTS = --lib --bins $(call tests_in,$(filter-out crates/test-kit,$(wildcard crates/*)))
+API_TESTS = $(call tests_in,crates/test-kit e2e/tests/api)
+NODE_TESTS = $(strip $(call tests_in,e2e/tests/node))
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,26 +49,54 @@ demo: prerequisites ## The main job, start to end: back up and restore a Postgre
 demo-down: ## Take away what the demo made
 	@e2e/demo.sh down
 
-test: test-unit test-api e2e ## All test levels (bench is apart)
+lint: ## Format, clippy, generated files, arrows, charts
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	$(BUILD)
+	$(XTASK) crds --check
+	$(XTASK) rbac --check
+	$(XTASK) arrows
+	$(XTASK) conformance
+	@command -v helm >/dev/null || $(CLUSTER)/build.sh
+	deploy/render.sh --check
+	@PATH=$$PATH:$${HOLDFAST_STATE:-/var/lib/holdfast-e2e}/bin; helm lint --quiet --kube-version 1.30.0 deploy/charts/*
+	@if command -v cargo-deny >/dev/null; then cargo deny check bans licenses sources; else echo 'SKIPPED(cargo-deny missing)'; fi
+	@find crates e2e -name '*.rs' -exec wc -l {} + | awk '$$2 != "total" && $$1 > 400 {print "warning: " $$2 " has " $$1 " lines, 400 are meant to be enough"}'
+
+test: prerequisites lint test-unit test-api e2e ## lint and all test levels; bench is apart (root)
 
 test-unit: ## Pure and golden tests, seconds
-	cargo test --workspace --exclude e2e-api --exclude e2e-node
+	$(TEST) $(UNIT_TESTS)
+	cargo test --workspace --doc
 
 test-api: ## Tests against a real API server, no node
 	@$(CLUSTER)/build.sh api
-	cargo build -p dp
-	cargo test -p e2e-api
+	$(BUILD)
+	$(TEST) $(API_TESTS)
 
+# A cluster that was up before stays. Nothing is printed after the tests but errors.
 e2e: prerequisites ## Tests on the real node (root)
-	cargo test -p e2e-node
+	@$(CLUSTER)/status.sh >/dev/null 2>&1 && ours= || ours=yes; \
+	end() { \
+	  code=$$?; trap - EXIT INT TERM; log=$$(mktemp); \
+	  if [[ $$ours ]] && ! $(CLUSTER)/down.sh >"$$log" 2>&1; then cat "$$log" >&2; code=1; fi; \
+	  rm -f "$$log"; exit $$code; \
+	}; \
+	trap end EXIT; trap 'exit 130' INT; trap 'exit 143' TERM; \
+	$(CLUSTER)/up.sh; \
+	make --no-print-directory images; \
+	$(if $(NODE_TESTS),$(TEST) $(NODE_TESTS),cargo test -p e2e-node) -- --test-threads=1
 
 crash: ## Kill the operator at every write
 	@$(CLUSTER)/build.sh api
-	cargo build -p dp
-	cargo test -p e2e-api --test crash
+	$(BUILD)
+	$(TEST) --test crash
 
-bench: ## Benchmarks, one JSON line each; BENCH="name args"
-	cargo run -p bench -- $(BENCH)
+# The process under test is the one that goes into the image.
+bench: ## Benchmarks, one JSON line each; BENCH="idle [flags]"
+	@$(CLUSTER)/build.sh api
+	@operator=$$($(IMAGES)/cargo.sh dp holdfast-dp release) && image=$$($(IMAGES)/build.sh holdfast-dp "$$operator") && \
+	cargo run -q -p bench -- $(or $(BENCH),idle) --operator "$$operator" --image "$$image"
 
 release: prerequisites ## Static release binaries
 	@$(IMAGES)/cargo.sh dp holdfast-dp release

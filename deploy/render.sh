@@ -4,7 +4,7 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 state=${HOLDFAST_STATE:-/var/lib/holdfast-e2e}
 helm=$(command -v helm || echo "$state/bin/helm")
-[ -x "$helm" ] || { echo "helm is missing: run 'make tools' or install Helm 3" >&2; exit 1; }
+[ -x "$helm" ] || { echo "helm is missing: run e2e/cluster/build.sh or install Helm 3" >&2; exit 1; }
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 namespace=$(printf 'apiVersion: v1\nkind: Namespace\nmetadata:\n  name: holdfast-dp')

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The main job, from nothing to a restored database: `demo.sh up`; `demo.sh down` takes all of it away.
+# The main job, from nothing to a restored database: `demo.sh up`; `demo.sh down` takes all of it away;
+# `demo.sh install` stops when the operator runs.
 # HOLDFAST_KUBECONFIG=FILE uses that cluster instead of the embedded one; its nodes must be able to pull
 # $IMAGE_PREFIX/{holdfast-dp,datasafed}:VERSION and $IMAGE_PREFIX/postgres:15.
 set -euo pipefail
@@ -49,8 +50,8 @@ sql() { kd exec pg-0 -- psql -v ON_ERROR_STOP=1 -U postgres -qAt -c "$1"; }
 apply() { sed "s#IMAGE_PREFIX#$IMAGE_PREFIX#g" "$here/$1" | kd apply -f - >/dev/null; }
 checksum='SELECT count(*) || chr(32) || md5(string_agg(id || note, chr(44) ORDER BY id)) FROM orders'
 
-up() {
-  local begin rows_before rows_after
+# Cluster and images; with HOLDFAST_KUBECONFIG only the tools.
+prepare() {
   if [[ -n ${HOLDFAST_KUBECONFIG:-} ]]; then
     [[ $IMAGE_PREFIX != docker.io/local ]] ||
       die "with HOLDFAST_KUBECONFIG set IMAGE_PREFIX to a registry from which its nodes can pull holdfast-dp:$(workspace_version), datasafed:$(workspace_version) and postgres:15"
@@ -63,11 +64,14 @@ up() {
     make -s -C "$WORKSPACE" images >"$HOLDFAST_STATE/images.log" 2>&1 || fail 'an image could not be built' "$HOLDFAST_STATE/images.log"
     ok
   fi
+}
+
+up() {
+  local begin rows_before rows_after
+  prepare
   down_namespace
   begin=$(now)
-  step 'install holdfast-dp (two charts)'
   install
-  ok "$(kubectl -n holdfast-dp get deploy holdfast-dp -o 'jsonpath={.status.readyReplicas}') replica ready"
   step 'repository on a claim, checked by a Job'
   kubectl create namespace "$NS" --dry-run=client -o yaml | kubectl apply -f - >/dev/null
   kubectl apply -f "$here/demo/repository.yaml" -f "$here/addons/postgresql/actionset.yaml" >/dev/null
@@ -114,6 +118,7 @@ gone() { ! kd get "$1" "$2" >/dev/null 2>&1 || { echo "$1 $2 is still there"; re
 
 install() {
   local helm=$BIN/helm
+  step 'install holdfast-dp (two charts)'
   "$helm" upgrade --install holdfast-crds-dp "$WORKSPACE/deploy/charts/holdfast-crds-dp" -n holdfast-dp --create-namespace >/dev/null ||
     fail 'the CRD chart did not install' "$helm -n holdfast-dp history holdfast-crds-dp"
   "$helm" upgrade --install holdfast-dp "$WORKSPACE/deploy/charts/holdfast-dp" -n holdfast-dp --set "imagePrefix=$IMAGE_PREFIX" >/dev/null ||
@@ -122,6 +127,7 @@ install() {
   kubectl -n holdfast-dp rollout restart deploy/holdfast-dp >/dev/null
   kubectl -n holdfast-dp rollout status deploy/holdfast-dp --timeout=60s --request-timeout=70s >/dev/null ||
     fail 'the operator is not ready' 'kubectl -n holdfast-dp describe pod'
+  ok "$(kubectl -n holdfast-dp get deploy holdfast-dp -o 'jsonpath={.status.readyReplicas}') replica ready"
 }
 
 down_namespace() {
@@ -143,6 +149,7 @@ down() {
 
 case ${1:-up} in
   up) up ;;
+  install) prepare && install ;;
   down) down ;;
-  *) die "usage: demo.sh up|down" ;;
+  *) die "usage: demo.sh up|install|down" ;;
 esac

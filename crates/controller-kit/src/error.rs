@@ -70,6 +70,18 @@ impl ApiError {
         self.code() == Some(422)
     }
 
+    /// Nothing can be made in this namespace any more: it is being deleted.
+    pub fn is_namespace_terminating(&self) -> bool {
+        let Self::Call { source, .. } = self else {
+            return false;
+        };
+        let kube::Error::Api(status) = source.as_ref() else {
+            return false;
+        };
+        let causes = status.details.iter().flat_map(|d| &d.causes);
+        status.code == 403 && causes.into_iter().any(|c| c.reason == "NamespaceTerminating")
+    }
+
     /// The name is taken.
     pub fn is_already_exists(&self) -> bool {
         matches!(self, Self::Call { source, .. }

@@ -25,6 +25,9 @@ pub struct Args {
     /// Service accounts that a Restore may name, comma separated; none when empty.
     #[arg(long, env = "HOLDFAST_ALLOWED_SERVICE_ACCOUNTS", value_delimiter = ',')]
     pub allowed_service_accounts: Vec<String>,
+    /// Seconds after which a failed pre-check of a BackupRepo is made again.
+    #[arg(long, env = "HOLDFAST_REPO_CHECK_RETRY_SECONDS", default_value_t = 60)]
+    pub check_retry_seconds: u32,
     /// Name of this operator's lease.
     #[arg(long, env = "HOLDFAST_LEASE_NAME", default_value = "holdfast-dp")]
     pub lease_name: String,

@@ -5,6 +5,7 @@ use crate::backup::build::PodSettings;
 use api_types::contract::{annotations, labels, names::POPULATE_PREFIX};
 use api_types::dp::{ActionSet, Backup, BackupPolicy, BackupRepo, GROUP, Restore, StorageProvider};
 use controller_kit::stores::Store;
+use jiff::SignedDuration;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod};
 use k8s_openapi::api::storage::v1::{CSIDriver, StorageClass};
@@ -104,6 +105,8 @@ pub struct Context {
     pub pods: PodSettings,
     /// Worker accounts.
     pub workers: Workers,
+    /// How long after a failed pre-check of a repository the next is made.
+    pub check_retry: SignedDuration,
     /// The operator's own namespace.
     pub own_namespace: String,
     /// Service accounts that a user's Restore may name (design D24).

@@ -42,6 +42,13 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// Nothing can be made in that namespace any more: it is being deleted.
+    pub fn is_namespace_terminating(&self) -> bool {
+        matches!(self, Self::Api(error) if error.is_namespace_terminating())
+    }
+}
+
 impl Failure for Error {
     fn class(&self) -> Class {
         Class::Transient

@@ -30,7 +30,7 @@ fn main() -> ExitCode {
 
 async fn run(args: Args) -> Result<(), RunError> {
     let runtime = Runtime::start(args.settings.clone(), Metrics::new("dp", |_| {})).await?;
-    let stores = wiring::start_stores(&runtime).await;
+    let stores = wiring::start_stores(&runtime);
     wiring::show_stores(&runtime, &stores);
     wiring::fill_stores(&stores).await;
     runtime.health.set_ready(true);

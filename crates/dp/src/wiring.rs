@@ -7,7 +7,7 @@ use crate::context::{Context, Stores, names_our_source};
 use crate::{actionset, backup, policy, populate, provider, repo, restore};
 use api_types::contract::labels;
 use api_types::contract::names::populate_target_uid;
-use api_types::dp::Backup;
+use api_types::dp::{Backup, BackupPhase};
 use controller_kit::Key;
 use controller_kit::drive::Driver;
 use controller_kit::events::Events;
@@ -15,6 +15,7 @@ use controller_kit::queue::Queue;
 use controller_kit::run::Runtime;
 use controller_kit::stores::{Scope, Watched};
 use controller_kit::writes::Writer;
+use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Resource, ResourceExt};
 use std::sync::Arc;
@@ -35,8 +36,8 @@ struct Queues {
     restores: Arc<Queue>,
 }
 
-/// Starts the caches and returns once all are filled.
-pub async fn start_stores(runtime: &Runtime) -> Stores {
+/// Starts the caches; [`fill_stores`] waits until they are filled.
+pub fn start_stores(runtime: &Runtime) -> Stores {
     let stores = Stores::default();
     let (client, metrics, stop) = (&runtime.client, &runtime.metrics, &runtime.stop);
     let mut namespaces = runtime.settings.namespaces.clone();
@@ -127,8 +128,11 @@ pub fn start_controllers(runtime: &Runtime, args: &Args, stores: &Stores, contro
         backup::apply::Hands {
             writer: writer("holdfast-dp/backup"),
             events: events("holdfast-dp/backup"),
-            queue: Arc::clone(&queues.backups),
-            waiting: Arc::default(),
+            targets: backup::targets::Targets {
+                writer: writer("holdfast-dp/backup"),
+                queue: Arc::clone(&queues.backups),
+                waiting: Arc::default(),
+            },
         }
     );
     start!(
@@ -155,6 +159,7 @@ fn context(args: &Args, stores: &Stores) -> Context {
             worker_account: args.worker_service_account.clone(),
         },
         workers: Workers::new(names),
+        check_retry: SignedDuration::from_secs(args.check_retry_seconds.into()),
         own_namespace: args.settings.namespace.clone(),
         allowed_accounts: args.allowed_service_accounts.clone(),
     }
@@ -162,16 +167,19 @@ fn context(args: &Args, stores: &Stores) -> Context {
 
 /// Every object that is there when the controllers start is looked at once.
 fn seed(stores: &Stores, queues: &Queues) {
-    fn all<K: Resource>(objects: &[Arc<K>], queue: &Queue) {
-        objects.iter().for_each(|o| queue.add(Key::of(o.as_ref())));
+    add_all(&queues.action_sets, &stores.action_sets.select(|_| true));
+    add_all(&queues.backups, &stores.backups.select(|_| true));
+    add_all(&queues.claims, &stores.claims.select(names_our_source));
+    add_all(&queues.policies, &stores.policies.select(|_| true));
+    add_all(&queues.providers, &stores.providers.select(|_| true));
+    add_all(&queues.repos, &stores.repos.select(|_| true));
+    add_all(&queues.restores, &stores.restores.select(|_| true));
+}
+
+fn add_all<K: Resource>(queue: &Queue, objects: &[Arc<K>]) {
+    for object in objects {
+        queue.add(Key::of(object.as_ref()));
     }
-    all(&stores.action_sets.select(|_| true), &queues.action_sets);
-    all(&stores.backups.select(|_| true), &queues.backups);
-    all(&stores.claims.select(names_our_source), &queues.claims);
-    all(&stores.policies.select(|_| true), &queues.policies);
-    all(&stores.providers.select(|_| true), &queues.providers);
-    all(&stores.repos.select(|_| true), &queues.repos);
-    all(&stores.restores.select(|_| true), &queues.restores);
 }
 
 /// The owner of that kind, as a key beside the object.
@@ -206,7 +214,7 @@ fn wake_self(stores: &Stores, queues: &Queues) {
     stores.drivers.on_change(move |driver| {
         let name = driver.name_any();
         let of = providers.select(|p| p.spec.csi_driver_name.as_deref() == Some(&name));
-        of.iter().for_each(|p| queue.add(Key::of(p.as_ref())));
+        add_all(&queue, &of);
     });
 }
 
@@ -239,12 +247,12 @@ fn wake_waiting_claims(stores: &Stores, queues: &Queues) {
         let of = |c: &k8s_openapi::api::core::v1::PersistentVolumeClaim| {
             names_our_source(c) && c.spec.as_ref().and_then(|s| s.storage_class_name.as_deref()) == Some(&name)
         };
-        claims.select(of).iter().for_each(|c| queue.add(Key::of(c.as_ref())));
+        add_all(&queue, &claims.select(of));
     });
     // Backups, action sets and source Restores wake every claim that is not settled: there are few.
     let unsettled = {
         let (queue, claims) = (Arc::clone(&queues.claims), stores.claims.clone());
-        move || claims.select(populate::is_unsettled).iter().for_each(|c| queue.add(Key::of(c.as_ref())))
+        move || add_all(&queue, &claims.select(populate::is_unsettled))
     };
     let wake = unsettled.clone();
     stores.backups.on_change(move |_| wake());
@@ -264,7 +272,7 @@ fn wake_waiting_claims(stores: &Stores, queues: &Queues) {
         let of = |c: &k8s_openapi::api::core::v1::PersistentVolumeClaim| {
             c.uid().as_deref() == Some(uid) && c.namespace() == namespace
         };
-        claims.select(of).iter().for_each(|c| queue.add(Key::of(c.as_ref())));
+        add_all(&queue, &claims.select(of));
     };
     let wake = of_execution.clone();
     stores.pods.on_change(move |pod| wake(pod.namespace(), pod.labels().get(labels::RESTORE)));
@@ -284,26 +292,29 @@ fn wake_backups_and_restores(stores: &Stores, queues: &Queues) {
         queue_owner(&restores, owner(job, "Restore"));
     });
     let (backups, restores) = (Arc::clone(&queues.backups), Arc::clone(&queues.restores));
-    let (all_jobs, by_backup_label) = (stores.jobs.clone(), labels::BACKUP_NAME);
+    let (all_jobs, all_backups) = (stores.jobs.clone(), stores.backups.clone());
     stores.pods.on_change(move |pod| {
         let namespace = pod.namespace().unwrap_or_default();
-        if let Some(name) = pod.labels().get(by_backup_label) {
-            backups.add(Key::new(namespace.clone(), name.clone()));
+        if let Some(label) = pod.labels().get(labels::BACKUP_NAME) {
+            let is = |b: &Backup| {
+                b.namespace().as_deref() == Some(&namespace) && backup::build::name_label(&b.name_any()) == *label
+            };
+            add_all(&backups, &all_backups.select(is));
         }
         let job = owner(pod, "Job").and_then(|key| all_jobs.get(&namespace, &key.name));
         let Some(job) = job else { return };
         queue_owner(&backups, owner(job.as_ref(), "Backup"));
         queue_owner(&restores, owner(job.as_ref(), "Restore"));
     });
-    // What a Backup or a Restore may wait for wakes those that have not started.
+    // What a Backup or a Restore may wait for wakes those that have not finished, or not started.
     let waiting = {
         let (backup_queue, restore_queue) = (Arc::clone(&queues.backups), Arc::clone(&queues.restores));
         let (backups, restores) = (stores.backups.clone(), stores.restores.clone());
         move || {
-            let fresh = |b: &Backup| b.status.as_ref().is_none_or(|s| s.start_timestamp.is_none());
-            backups.select(fresh).iter().for_each(|b| backup_queue.add(Key::of(b.as_ref())));
+            let unfinished = |b: &Backup| !matches!(b.phase(), BackupPhase::Completed | BackupPhase::Failed);
+            add_all(&backup_queue, &backups.select(unfinished));
             let fresh = |r: &api_types::dp::Restore| r.status.as_ref().is_none_or(|s| s.phase.is_none());
-            restores.select(fresh).iter().for_each(|r| restore_queue.add(Key::of(r.as_ref())));
+            add_all(&restore_queue, &restores.select(fresh));
         }
     };
     let wake = waiting.clone();
@@ -322,7 +333,7 @@ fn wake_backups_and_restores(stores: &Stores, queues: &Queues) {
     stores.backups.on_change(move |backup| {
         let (namespace, name) = (backup.namespace().unwrap_or_default(), backup.name_any());
         let of = restores.select(|r| r.spec.backup.name == name && r.spec.backup.namespace == namespace);
-        of.iter().for_each(|r| queue.add(Key::of(r.as_ref())));
+        add_all(&queue, &of);
     });
     // A restore that ends lets the deletion of its source go on.
     let queue = Arc::clone(&queues.backups);
@@ -352,6 +363,6 @@ fn wake_repos(stores: &Stores, queues: &Queues) {
     stores.providers.on_change(move |provider| {
         let name = provider.name_any();
         let of = repos.select(|r| r.spec.storage_provider_ref == name);
-        of.iter().for_each(|r| queue.add(Key::of(r.as_ref())));
+        add_all(&queue, &of);
     });
 }

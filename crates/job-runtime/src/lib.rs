@@ -5,7 +5,7 @@
 pub mod diagnose;
 pub mod observe;
 
-use controller_kit::error::ApiError;
+use controller_kit::error::{ApiError, chain};
 use controller_kit::writes::Writer;
 use k8s_openapi::api::batch::v1::Job;
 use kube::ResourceExt;
@@ -24,6 +24,8 @@ pub enum Ensured {
     Present(Box<Job>),
     /// The name belongs to another owner.
     NameTaken,
+    /// The server will never take this Job, and says why.
+    Refused(String),
 }
 
 /// Whether `job` belongs to the owner of that UID, by owner reference or by label.
@@ -45,6 +47,7 @@ pub async fn ensure(writer: &Writer, job: &Job, owner_uid: &str) -> Result<Ensur
                 None => Err(error), // gone between the two calls: tried again with backoff
             }
         }
+        Err(error) if error.is_invalid() => Ok(Ensured::Refused(chain(&error))),
         Err(error) => Err(error),
     }
 }

@@ -26,7 +26,7 @@ pub enum JobState {
     Failed {
         /// When, as the Job says.
         at: Option<Timestamp>,
-        /// What the Job says.
+        /// What its newest pod came to, and what the Job says.
         why: String,
         /// Termination message of the main container of the newest pod.
         message: Option<String>,
@@ -54,9 +54,16 @@ pub fn observe<P: Borrow<Pod>>(job: &Job, pods: &[P], container: &str) -> JobSta
     }
     if let Some(failed) = verdict("Failed") {
         let newest = mine.iter().rev().find_map(|p| terminated(p, container));
+        let said = failed.message.clone().unwrap_or_else(|| "the Job failed".into());
+        // The Job only counts; the pod knows what happened (behaviour-backup D3).
+        let why = mine
+            .iter()
+            .rev()
+            .find_map(|p| diagnose(p))
+            .map_or_else(|| said.clone(), |d| format!("{}; {said}", d.message));
         return JobState::Failed {
             at: failed.last_transition_time.as_ref().map(|t| t.0),
-            why: failed.message.clone().unwrap_or_else(|| "the Job failed".into()),
+            why,
             message: newest.and_then(|t| t.message.clone()),
         };
     }
@@ -108,6 +115,16 @@ mod tests {
                 message: Some("second try".into())
             }
         );
+    }
+
+    #[test]
+    fn bd3_a_failed_job_says_what_became_of_its_pod() {
+        let mut pods = [pod("u1", "2026-01-01T00:00:01Z", 1, ""), pod("u1", "2026-01-01T00:00:03Z", 137, "")];
+        let statuses = pods[1].status.as_mut().unwrap().container_statuses.as_mut().unwrap();
+        statuses[0].state.as_mut().unwrap().terminated.as_mut().unwrap().reason = Some("OOMKilled".into());
+        let failed = job(&json!([{"type": "Failed", "status": "True", "message": "backoff limit"}]));
+        let JobState::Failed { why, .. } = observe(&failed, &pods, "main") else { panic!("it failed") };
+        assert!(why.contains("more memory than its limit") && why.ends_with("; backoff limit"), "{why}");
     }
 
     #[test]

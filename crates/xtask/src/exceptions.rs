@@ -74,8 +74,15 @@ pub const EXCEPTIONS: &[Exception] = &[
         kind: "BackupRepo",
         path: "columns",
         column: "addition",
-        ours: r#"; REASON=.status.conditions[?(@.status!="True")].reason"#,
-        reason: "a repository that is not ready says why, in wide output",
+        ours: r#"; WAITING-FOR=.status.conditions[?(@.status!="True")].reason"#,
+        reason: "a repository that is not ready says why",
+    },
+    Exception {
+        kind: "Restore",
+        path: "columns",
+        column: "addition",
+        ours: r#"; WAITING-FOR=.status.conditions[?(@.status!="True")].reason"#,
+        reason: "a waiting restore names what it waits for",
     },
     Exception {
         kind: "Backup",

@@ -102,6 +102,10 @@ keys! {
     ATTEMPT = "holdfast.dev/attempt";
     /// On a prime claim: its execution was announced, so something may have been written into it.
     EXECUTION = "holdfast.dev/execution";
+    /// On a prime claim: node it was made for.
+    MADE_FOR_NODE = "holdfast.dev/made-for-node";
+    /// On a prime claim: the target's choice of its node was taken back.
+    NODE_GIVEN_BACK = "holdfast.dev/node-given-back";
     /// On a Restore: its claims were created.
     CLAIMS_CREATED = "holdfast.dev/claims-created";
     /// Token of the user: start a new attempt of a failed restore.

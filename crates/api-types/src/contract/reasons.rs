@@ -35,6 +35,8 @@ pub mod restore_object {
     pub const PROCESSING: &str = "Processing";
     /// A stage failed.
     pub const FAILED: &str = "Failed";
+    /// The API server refuses the Job that is to restore.
+    pub const JOB_REFUSED: &str = "JobRefused";
     /// A recorded Job was deleted before its result was stored; nobody knows what it wrote.
     pub const JOB_VANISHED: &str = "JobVanished";
 }
@@ -127,6 +129,8 @@ pub mod backup {
     pub const TARGET_POD_NOT_FOUND: &str = "TargetPodNotFound";
     /// The target pod has no such port.
     pub const TARGET_PORT_NOT_FOUND: &str = "TargetPortNotFound";
+    /// The API server refuses the Job that is to back up.
+    pub const JOB_REFUSED: &str = "JobRefused";
     /// A restore reads the backup that is to be deleted.
     pub const READ_BY_RESTORE: &str = "ReadByRestore";
 }

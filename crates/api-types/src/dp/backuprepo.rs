@@ -54,7 +54,7 @@ wire_enum! {
     printcolumn = r#"{"name":"ACCESSMETHOD","type":"string","jsonPath":".spec.accessMethod"}"#,
     printcolumn = r#"{"name":"DEFAULT","type":"boolean","jsonPath":".status.isDefault"}"#,
     printcolumn = r#"{"name":"AGE","type":"date","jsonPath":".metadata.creationTimestamp"}"#,
-    printcolumn = r#"{"name":"REASON","type":"string","jsonPath":".status.conditions[?(@.status!=\"True\")].reason","priority":1}"#
+    printcolumn = r#"{"name":"WAITING-FOR","type":"string","jsonPath":".status.conditions[?(@.status!=\"True\")].reason"}"#
 )]
 #[serde(rename_all = "camelCase", remote = "Self")]
 pub struct BackupRepoSpec {

@@ -55,7 +55,8 @@ wire_enum! {
     printcolumn = r#"{"name":"STATUS","type":"string","jsonPath":".status.phase"}"#,
     printcolumn = r#"{"name":"DURATION","type":"string","jsonPath":".status.duration"}"#,
     printcolumn = r#"{"name":"CREATION-TIME","type":"string","jsonPath":".metadata.creationTimestamp"}"#,
-    printcolumn = r#"{"name":"COMPLETION-TIME","type":"string","jsonPath":".status.completionTimestamp"}"#
+    printcolumn = r#"{"name":"COMPLETION-TIME","type":"string","jsonPath":".status.completionTimestamp"}"#,
+    printcolumn = r#"{"name":"WAITING-FOR","type":"string","jsonPath":".status.conditions[?(@.status!=\"True\")].reason"}"#
 )]
 #[serde(rename_all = "camelCase", remote = "Self")]
 #[schemars(extend("x-kubernetes-validations" = schema::parameters_presence()))]

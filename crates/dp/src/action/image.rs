@@ -21,19 +21,16 @@ pub fn expand(image: &str, env: &[EnvVar]) -> String {
             continue;
         }
         let named = tail.strip_prefix("$(").and_then(|t| t.split_once(')'));
-        match named {
-            Some((name, after)) => {
-                match value(name) {
-                    Some(text) => out.push_str(&text),
-                    None => out.push_str(&format!("$({name})")),
-                }
-                rest = after;
-            }
-            None => {
-                out.push('$');
-                rest = tail.get(1..).unwrap_or_default();
-            }
+        let Some((name, after)) = named else {
+            out.push('$');
+            rest = tail.get(1..).unwrap_or_default();
+            continue;
+        };
+        match value(name) {
+            Some(text) => out.push_str(&text),
+            None => out.extend(["$(", name, ")"]),
         }
+        rest = after;
     }
     out.push_str(rest);
     out

@@ -3,5 +3,6 @@ pub mod env;
 pub mod go_time;
 pub mod image;
 pub mod mover;
+pub mod parameters;
 pub mod pod;
 pub mod worker;

@@ -5,8 +5,14 @@ use controller_kit::writes::Writer;
 use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use serde_json::json;
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long an account that was applied counts as being there: a storm of Jobs pays once, and one
+/// that was deleted, or whose namespace was made anew, is mended with the next Job.
+const GOOD_FOR: Duration = Duration::from_secs(10);
 
 /// Names of the worker's account and role.
 #[derive(Clone, Debug)]
@@ -21,7 +27,7 @@ pub struct WorkerNames {
 /// binding beside an existing account is mended (behaviour-backup D35).
 pub struct Workers {
     names: WorkerNames,
-    done: Mutex<HashSet<String>>,
+    done: Mutex<HashMap<String, Instant>>,
 }
 
 impl Workers {
@@ -35,10 +41,9 @@ impl Workers {
         &self.names.account
     }
 
-    /// Applies account and binding in `namespace`; once per process and namespace, and again after
-    /// [`Workers::forget`].
+    /// Applies account and binding in `namespace`, unless that was done a moment ago.
     pub async fn ensure(&self, writer: &Writer, namespace: &str) -> Result<(), Error> {
-        if self.seen().contains(namespace) {
+        if self.seen().get(namespace).is_some_and(|at| at.elapsed() < GOOD_FOR) {
             return Ok(());
         }
         let account = &self.names.account;
@@ -56,17 +61,13 @@ impl Workers {
             "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": namespace}],
         });
         writer.apply(&writer.namespaced::<RoleBinding>(namespace), &binding, &body).await?;
-        self.seen().insert(namespace.to_owned());
+        let mut seen = self.seen();
+        seen.retain(|_, at| at.elapsed() < GOOD_FOR);
+        seen.insert(namespace.to_owned(), Instant::now());
         Ok(())
     }
 
-    /// The account may be gone: look again next time. Called when a pod could not be made for want
-    /// of it, and when a namespace comes back under the same name.
-    pub fn forget(&self, namespace: &str) {
-        self.seen().remove(namespace);
-    }
-
-    fn seen(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {
+    fn seen(&self) -> std::sync::MutexGuard<'_, HashMap<String, Instant>> {
         self.done.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -3,33 +3,24 @@
 use super::build::{self, PodSettings};
 use super::env::Source;
 use super::plan::{Observed, Plan, Ready};
-use super::{delete, select, status};
+use super::targets::Targets;
+use super::{delete, status};
 use crate::action::mover::Repository;
 use crate::context::Context;
 use crate::error::{Error, Stop};
 use crate::reasons;
 use api_types::contract::{FINALIZER, events as event_reasons, labels};
-use api_types::dp::{Backup, BackupPhase, BackupStatus, BackupStatusTarget, BackupTarget};
+use api_types::dp::{Backup, BackupPhase, BackupStatus, BackupStatusTarget};
+use controller_kit::clock;
 use controller_kit::drive::Again;
 use controller_kit::error::Class;
 use controller_kit::events::Events;
-use controller_kit::queue::Queue;
 use controller_kit::writes::Writer;
-use controller_kit::{Key, clock};
-use futures::StreamExt;
 use job_runtime::Ensured;
-use k8s_openapi::api::core::v1::Pod;
-use kube::api::ListParams;
-use kube::core::Selector;
-use kube::runtime::{WatchStreamExt, watcher};
+use k8s_openapi::api::batch::v1::Job;
 use kube::{Api, ResourceExt};
 use serde_json::json;
-use std::collections::{BTreeMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
-
-/// Longest a watch for target pods is kept open before the backup is looked at again.
-const POD_WATCH: Duration = Duration::from_secs(540);
+use std::collections::BTreeMap;
 
 /// How this controller acts.
 #[derive(Clone)]
@@ -38,10 +29,8 @@ pub struct Hands {
     pub writer: Writer,
     /// Events.
     pub events: Events,
-    /// Its queue, for waits that end with a pod.
-    pub queue: Arc<Queue>,
-    /// Backups for which a watch for target pods is open.
-    pub waiting: Arc<Mutex<HashSet<Key>>>,
+    /// Database pods.
+    pub targets: Targets,
 }
 
 impl Hands {
@@ -57,7 +46,7 @@ impl Hands {
                 self.block(backup, &stop).await?;
                 self.ask_for_repo(backup).await?;
             }
-            Plan::Start(ready) => self.start(backup, ready).await?,
+            Plan::Start(ready) => self.start(backup, *ready).await?,
             Plan::Run { create, status } => self.run(seen, &create, *status, context).await?,
             Plan::CleanUp | Plan::StopWorkloads => self.stop_workloads(backup, context).await?,
             Plan::BeginDeletion => {
@@ -68,12 +57,9 @@ impl Hands {
             }
             Plan::DeleteFiles { path, claim } => {
                 let job = delete::job(backup, &path, &claim, &context.pods);
-                let uid = backup.uid().unwrap_or_default();
-                if let Ensured::NameTaken = job_runtime::ensure(&self.writer, &job, &uid).await? {
-                    self.deletion_failed(backup, &format!("Job {} belongs to somebody else", job.name_any())).await?;
-                }
+                self.delete_files(backup, &job).await?;
             }
-            Plan::DeletionFailed(why) => self.deletion_failed(backup, &why).await?,
+            Plan::DeletionFailed(why) => self.files_not_deleted(backup, &why).await?,
             Plan::Release => self.release(backup).await?,
         }
         Ok(Again::OnEvent)
@@ -131,11 +117,11 @@ impl Hands {
     async fn start(&self, backup: &Backup, ready: Ready) -> Result<(), Error> {
         let mut chosen: Vec<BackupStatusTarget> = Vec::new();
         for target in &ready.targets {
-            match self.choose_pods(backup, target).await? {
+            match self.targets.choose(backup, target).await? {
                 Ok(recorded) => chosen.push(recorded),
                 Err(stop) => {
                     self.block(backup, &stop).await?;
-                    self.wake_on_pods(backup, target);
+                    self.targets.wake_on_any(backup, target);
                     return Ok(());
                 }
             }
@@ -143,56 +129,6 @@ impl Hands {
         let next = status::started(backup, ready.into_start(chosen), clock::now());
         self.store(backup, &next).await?;
         Ok(())
-    }
-
-    async fn choose_pods(
-        &self,
-        backup: &Backup,
-        target: &BackupTarget,
-    ) -> Result<Result<BackupStatusTarget, Stop>, Error> {
-        let Some(selector) = selector_of(target) else {
-            return Ok(Err(Stop::wait(
-                reasons::TARGET_POD_NOT_FOUND,
-                "target.podSelector is empty; set matchLabels in the BackupPolicy",
-            )));
-        };
-        let api: Api<Pod> = self.writer.namespaced(&backup.namespace().unwrap_or_default());
-        let found = self.writer.list(&api, &ListParams::default().labels_from(&selector)).await?;
-        let first = select::target_pods(target, found);
-        let fallback = target.pod_selector.as_ref().and_then(|s| s.fallback_label_selector.clone());
-        let (Err(_), Some(fallback)) = (&first, fallback.and_then(|s| Selector::try_from(s).ok())) else {
-            return Ok(first);
-        };
-        let found = self.writer.list(&api, &ListParams::default().labels_from(&fallback)).await?;
-        Ok(select::target_pods(target, found))
-    }
-
-    /// Opens one watch on the pods a backup waits for; it ends with the first that is available.
-    fn wake_on_pods(&self, backup: &Backup, target: &BackupTarget) {
-        let key = Key::of(backup);
-        let Some(selector) = selector_of(target) else {
-            return;
-        };
-        if !lock(&self.waiting).insert(key.clone()) {
-            return;
-        }
-        let api: Api<Pod> = self.writer.namespaced(&key.namespace);
-        let (queue, waiting) = (Arc::clone(&self.queue), Arc::clone(&self.waiting));
-        tokio::spawn(async move {
-            let config = watcher::Config::default().labels_from(&selector);
-            let mut pods = std::pin::pin!(watcher(api, config).default_backoff().applied_objects());
-            let available = async {
-                while let Some(event) = pods.next().await {
-                    if event.is_ok_and(|pod| status::ends_wait(&pod)) {
-                        return;
-                    }
-                }
-            };
-            // Elapsed or not, the backup is looked at again.
-            let _ = tokio::time::timeout(POD_WATCH, available).await;
-            lock(&waiting).remove(&key);
-            queue.add(key);
-        });
     }
 
     async fn run(
@@ -208,11 +144,12 @@ impl Hands {
             context.workers.ensure(&self.writer, &namespace).await?;
         }
         for index in create {
-            if let Err(stop) = self.create_job(seen, *index, &mut next, &context.pods).await? {
-                if stop.class == Class::Terminal {
-                    return self.refuse(backup, &stop).await;
+            match self.create_job(seen, *index, &mut next, &context.pods).await? {
+                Ok(()) => {}
+                Err(stop) if stop.class == Class::Terminal => {
+                    status::refused_action(&mut next, *index, &stop, clock::now());
                 }
-                status::blocked(&mut next, &stop, backup.metadata.generation, clock::now());
+                Err(stop) => status::blocked(&mut next, &stop, backup.metadata.generation, clock::now()),
             }
         }
         let ended = matches!(next.phase, Some(BackupPhase::Completed | BackupPhase::Failed));
@@ -252,10 +189,8 @@ impl Hands {
             return Ok(Err(Stop::wait(reasons::ACTION_SET_NOT_FOUND, "the ActionSet of this backup's method is gone")));
         };
         let pod_name = action.target_pod_name.clone().unwrap_or_default();
-        let api: Api<Pod> = self.writer.namespaced(&backup.namespace().unwrap_or_default());
-        let Some(pod) = self.writer.get(&api, &pod_name).await? else {
-            let plain = BackupTarget { pod_selector: target.pod_selector.clone(), ..BackupTarget::default() };
-            self.wake_on_pods(backup, &plain);
+        let Some(pod) = self.targets.get(backup, &pod_name).await? else {
+            self.targets.wake_on(backup, &pod_name);
             return Ok(Err(Stop::wait(
                 reasons::TARGET_POD_NOT_FOUND,
                 format!("target pod {pod_name} is gone; its backup starts when it is back"),
@@ -274,6 +209,7 @@ impl Hands {
                 reasons::JOB_NAME_COLLISION,
                 format!("Job {} belongs to somebody else; delete it or rename the Backup", job.name_any()),
             ))),
+            Ensured::Refused(why) => Ok(Err(Stop::terminal(reasons::JOB_REFUSED, why))),
             Ensured::Created(job) | Ensured::Present(job) => {
                 let reference = next.actions.get_mut(index).and_then(|a| a.object_ref.as_mut());
                 if let Some(reference) = reference {
@@ -292,11 +228,39 @@ impl Hands {
         Ok(())
     }
 
-    async fn deletion_failed(&self, backup: &Backup, why: &str) -> Result<(), Error> {
+    async fn delete_files(&self, backup: &Backup, job: &Job) -> Result<(), Error> {
+        let name = job.name_any();
+        match job_runtime::ensure(&self.writer, job, &backup.uid().unwrap_or_default()).await {
+            Ok(Ensured::NameTaken) => {
+                self.deletion_failed(backup, format!("Job {name} belongs to somebody else; delete it")).await
+            }
+            Ok(Ensured::Refused(why)) => self.deletion_failed(backup, why).await,
+            Ok(Ensured::Created(_) | Ensured::Present(_)) => {
+                let mut next = backup.status.clone().unwrap_or_default();
+                next.deletion_failure_reason = None;
+                status::unblocked(&mut next);
+                self.store(backup, &next).await?;
+                Ok(())
+            }
+            Err(error) if error.is_namespace_terminating() => {
+                let why = "the namespace is being deleted, no Job can delete the files from it; \
+                           set spec.deletionPolicy to Retain to let the object go and keep the files";
+                self.deletion_failed(backup, why.to_owned()).await
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn files_not_deleted(&self, backup: &Backup, why: &str) -> Result<(), Error> {
+        self.deletion_failed(backup, format!("{why}; delete Job {} to try again", delete::job_name(backup))).await
+    }
+
+    async fn deletion_failed(&self, backup: &Backup, why: String) -> Result<(), Error> {
         let mut next = backup.status.clone().unwrap_or_default();
-        next.deletion_failure_reason = Some(format!("{why}; delete Job {} to try again", delete::job_name(backup)));
+        next.deletion_failure_reason = Some(why.clone());
+        status::unblocked(&mut next);
         if self.store(backup, &next).await? {
-            self.events.warning(backup, event_reasons::backup::DELETE_FILES_FAILED, why).await;
+            self.events.warning(backup, event_reasons::backup::DELETE_FILES_FAILED, &why).await;
         }
         Ok(())
     }
@@ -313,12 +277,6 @@ impl Hands {
     }
 }
 
-fn selector_of(target: &BackupTarget) -> Option<Selector> {
-    let selector = target.pod_selector.as_ref()?.label_selector();
-    let parsed = Selector::try_from(selector).ok()?;
-    (!parsed.selects_all()).then_some(parsed)
-}
-
 fn action_and_target(backup: &Backup, index: usize) -> Option<(&api_types::dp::ActionStatus, &BackupStatusTarget)> {
     let status = backup.status.as_ref()?;
     let action = status.actions.get(index)?;
@@ -329,8 +287,4 @@ fn action_and_target(backup: &Backup, index: usize) -> Option<(&api_types::dp::A
         at.is_some_and(|at| build::action_name(t.name(), at) == name)
     })?;
     Some((action, target))
-}
-
-fn lock(set: &Mutex<HashSet<Key>>) -> std::sync::MutexGuard<'_, HashSet<Key>> {
-    set.lock().unwrap_or_else(PoisonError::into_inner)
 }

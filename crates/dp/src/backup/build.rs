@@ -49,12 +49,17 @@ pub fn job_name(backup: &Backup, action: &str) -> String {
     names::child(&wire, &[&uid, "backup", action])
 }
 
+/// Value of label `backup-name` of a backup's workloads: its name, or a beginning of it and a hash.
+pub fn name_label(backup: &str) -> String {
+    names::child(backup, &[backup])
+}
+
 /// Labels of a backup's workloads: the Backup's own but the component's, so that no Service of the
 /// database selects the pod.
 pub fn workload_labels(backup: &Backup) -> BTreeMap<String, String> {
     let mut all = backup.labels().clone();
     all.remove(labels::COMPONENT_NAME);
-    all.insert(labels::BACKUP_NAME.into(), names::cut(&backup.name_any(), names::LIMIT).into());
+    all.insert(labels::BACKUP_NAME.into(), name_label(&backup.name_any()));
     all.insert(labels::MANAGED_BY.into(), labels::MANAGED_BY_DP.into());
     all
 }

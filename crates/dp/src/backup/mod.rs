@@ -9,6 +9,7 @@ pub mod paths;
 pub mod plan;
 pub mod select;
 pub mod status;
+pub mod targets;
 
 use crate::context::{Context, Stores};
 use crate::error::Error;
@@ -32,7 +33,7 @@ pub async fn reconcile(key: Key, context: Arc<Context>, hands: apply::Hands) -> 
     let mut seen = observe::observe(backup, &context.stores);
     observe::confirm_vanished(&mut seen, &hands.writer).await?;
     let plan = plan::plan(&seen, controller_kit::clock::now());
-    hands.apply(&seen, plan, &context).await
+    Box::pin(hands.apply(&seen, plan, &context)).await
 }
 
 /// Jobs that do the work of the backup of that UID; the one that deletes its files is not among them.

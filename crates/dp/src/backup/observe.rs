@@ -1,6 +1,6 @@
 //! Reads what a Backup depends on from the caches.
 
-use super::build::job_name;
+use super::build::{job_name, name_label};
 use super::plan::Observed;
 use super::status::ActionOutcome;
 use super::{delete, select};
@@ -32,9 +32,10 @@ pub fn observe(backup: Arc<Backup>, stores: &Stores) -> Observed {
     let claim = recorded_claim.or_else(|| repo.as_ref()?.status.as_ref()?.backup_pvc_name.clone());
     let repo_claim_here = claim.is_some_and(|c| stores.claims.get(&namespace, &c).is_some());
 
-    let pods = stores
-        .pods
-        .select(|p| p.namespace().as_deref() == Some(&namespace) && p.labels().get(labels::BACKUP_NAME) == Some(&name));
+    let label = name_label(&name);
+    let pods = stores.pods.select(|p| {
+        p.namespace().as_deref() == Some(&namespace) && p.labels().get(labels::BACKUP_NAME) == Some(&label)
+    });
     let pods: Vec<&Pod> = pods.iter().map(AsRef::as_ref).collect();
     let outcomes = outcomes(&backup, stores, &pods, &namespace);
     let jobs_left = !super::jobs_of(stores, &namespace, &uid).is_empty();

@@ -9,6 +9,7 @@ use api_types::dp::{
     ActionPhase, ActionSet, Backup, BackupMethod, BackupPhase, BackupPolicy, BackupRepo, BackupStatus,
     BackupStatusTarget, DeletionPolicy,
 };
+use controller_kit::names;
 use jiff::Timestamp;
 use job_runtime::observe::JobState;
 use kube::ResourceExt;
@@ -55,7 +56,7 @@ pub enum Plan {
     /// Ask the repository's controller for a claim here (wire label `wait-repo-preparation`).
     AskForRepo(Stop),
     /// Choose target pods, then store the status it runs under.
-    Start(Ready),
+    Start(Box<Ready>),
     /// Create the Jobs of these actions (indices), then store the status.
     Run {
         /// Indices of actions without a Job.
@@ -166,28 +167,34 @@ fn prerequisites(seen: &Observed) -> Result<Plan, Stop> {
         return Ok(Plan::Mark(wanted));
     }
     if !seen.repo_claim_here {
-        return Ok(Plan::AskForRepo(Stop::wait(
-            reasons::WAIT_FOR_BACKUP_REPO,
-            format!("BackupRepo {repo_name} is being prepared in this namespace"),
-        )));
+        return Ok(Plan::AskForRepo(being_prepared(&repo_name)));
     }
     let namespace = backup.namespace().unwrap_or_default();
     let root = super::paths::root(repo.spec.path_prefix.as_deref(), &namespace, policy.spec.path_prefix.as_deref());
-    Ok(Plan::Start(Ready {
+    Ok(Plan::Start(Box::new(Ready {
         method: method.clone(),
         repo: repo_name,
         claim: repo.status.as_ref().and_then(|s| s.backup_pvc_name.clone()).unwrap_or_default(),
         path: super::paths::base(&root, &backup.name_any()),
         targets: targets.to_vec(),
         several: method.target.is_none() && (!method.targets.is_empty() || policy.spec.target.is_none()),
-    }))
+    })))
+}
+
+fn being_prepared(repo: &str) -> Stop {
+    Stop::wait(reasons::WAIT_FOR_BACKUP_REPO, format!("BackupRepo {repo} is being prepared in this namespace"))
+}
+
+/// Value of label `backup-policy`: the policy's name, or a beginning of it and a hash.
+pub fn policy_label(policy: &str) -> String {
+    names::child(policy, &[policy])
 }
 
 fn wanted_labels(seen: &Observed, actions: &ActionSet, repo: &str) -> BTreeMap<String, String> {
     let backup = &seen.backup;
     let mut wanted = BTreeMap::from([
         (labels::BACKUP_TYPE.to_owned(), actions.spec.backup_type.to_string()),
-        (labels::BACKUP_POLICY.to_owned(), backup.spec.backup_policy_name.clone()),
+        (labels::BACKUP_POLICY.to_owned(), policy_label(&backup.spec.backup_policy_name)),
         (labels::BACKUP_REPO_NAME.to_owned(), repo.to_owned()),
     ]);
     if !backup.labels().contains_key(labels::MANAGED_BY) {
@@ -230,12 +237,18 @@ fn deletion(seen: &Observed) -> Plan {
     let status = backup.status.as_ref();
     let path = status.and_then(|s| s.path.clone()).unwrap_or_default();
     let claim = status.and_then(|s| s.persistent_volume_claim_name.clone()).unwrap_or_default();
-    // A path that does not name the backup is never deleted.
-    if claim.is_empty() || !path.split('/').any(|part| part == backup.name_any()) || !seen.repo_claim_here {
+    // A path that does not name the backup is never deleted; without the repository nothing can be.
+    let named = path.split('/').any(|part| part == backup.name_any());
+    let Some(repo) = seen.repo.as_ref().filter(|_| named && !claim.is_empty()) else {
         return Plan::Release;
-    }
+    };
     match &seen.delete_job {
+        // Made also before the repository's claim is here: a namespace that is being deleted shows by it.
         None => Plan::DeleteFiles { path, claim },
+        Some(JobState::Running { .. }) if !seen.repo_claim_here => match select::check_repo(repo) {
+            Err(stop) => Plan::Blocked(stop),
+            Ok(()) => Plan::AskForRepo(being_prepared(&repo.name_any())),
+        },
         Some(JobState::Running { .. }) => Plan::Leave,
         Some(JobState::Succeeded { .. }) => Plan::Release,
         Some(JobState::Failed { why, message, .. }) => {

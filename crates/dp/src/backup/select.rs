@@ -1,5 +1,6 @@
 //! Chooses what a backup works on: method, repository and target pods (behaviour-backup §3.2, §3.5).
 
+use crate::action::parameters;
 use crate::error::Stop;
 use crate::reasons;
 use api_types::dp::{
@@ -70,13 +71,8 @@ pub fn check_actions(backup: &Backup, actions: &ActionSet) -> Result<(), Stop> {
     if !parts.pre_backup.is_empty() || !parts.post_backup.is_empty() {
         return not_served("backup.preBackup and backup.postBackup");
     }
-    if let Some(unknown) = backup.spec.parameters.iter().find(|p| !parts.with_parameters.contains(&p.name)) {
-        return Err(Stop::terminal(
-            reasons::INVALID_PARAMETERS,
-            format!("spec.parameters: ActionSet {name} does not take {}", unknown.name),
-        ));
-    }
-    Ok(())
+    parameters::check(&backup.spec.parameters, &parts.with_parameters, actions)
+        .map_err(|why| Stop::terminal(reasons::INVALID_PARAMETERS, format!("spec.parameters: ActionSet {name}: {why}")))
 }
 
 /// Name of the repository: the backup's label, the policy's choice, or the single default one.

@@ -46,6 +46,13 @@ pub fn refused(status: &mut BackupStatus, stop: &Stop, now: Timestamp) {
     unblocked(status);
 }
 
+/// Ends one action that can never be started; the others go on.
+pub fn refused_action(status: &mut BackupStatus, index: usize, stop: &Stop, now: Timestamp) {
+    if let Some(action) = status.actions.get_mut(index) {
+        fail(action, now, format!("{}: {}", stop.reason, stop.message));
+    }
+}
+
 /// What is known when a backup starts.
 pub struct Start {
     /// Its method, copied whole.

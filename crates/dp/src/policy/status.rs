@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 pub fn status(policy: &BackupPolicy) -> BackupPolicyStatus {
     let own = problem("spec.targets", &policy.spec.targets);
     let of_methods = || {
-        let methods = policy.spec.backup_methods.iter();
-        methods.filter_map(|m| problem(&format!("spec.backupMethods[{}].targets", m.name), &m.targets)).next()
+        let mut methods = policy.spec.backup_methods.iter();
+        methods.find_map(|m| problem(&format!("spec.backupMethods[{}].targets", m.name), &m.targets))
     };
     let message = own.or_else(of_methods);
     BackupPolicyStatus {

@@ -14,6 +14,7 @@ use controller_kit::clock;
 use controller_kit::drive::Again;
 use controller_kit::events::Events;
 use controller_kit::writes::Writer;
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use kube::api::PropagationPolicy;
 use kube::{Api, ResourceExt};
@@ -36,6 +37,7 @@ impl Hands {
             Plan::Store(report, state) => self.store(seen, &report, &state).await?,
             Plan::CreatePrime => self.create_prime(seen).await?,
             Plan::StartExecution(intent) => self.start_execution(seen, &intent).await?,
+            Plan::DeleteOrphans(jobs) => self.delete_orphans(seen, &jobs).await?,
             Plan::Rebind(write) => self.rebind(seen, write, context).await?,
         }
         Ok(Again::OnEvent)
@@ -100,6 +102,14 @@ impl Hands {
         }
     }
 
+    async fn delete_orphans(&self, seen: &Observed, jobs: &[(String, String)]) -> Result<(), Error> {
+        let api: Api<Job> = self.writer.namespaced(&seen.claim.namespace().unwrap_or_default());
+        for (name, uid) in jobs {
+            self.writer.delete(&api, name, uid, PropagationPolicy::Background).await?;
+        }
+        Ok(())
+    }
+
     async fn rebind(&self, seen: &Observed, write: Write, context: &Context) -> Result<(), Error> {
         match write {
             Write::HandOverVolume { volume, expect_claim } => {
@@ -125,6 +135,16 @@ impl Hands {
                 self.writer.merge(&self.claims(seen), &seen.claim.name_any(), &body).await?;
                 Ok(())
             }
+            Write::GiveNodeBack { prime } => {
+                let mark = json!({"metadata": {"uid": prime.0, "annotations": {annotations::NODE_GIVEN_BACK: "true"}}});
+                self.writer.merge(&self.claims(seen), &seen.prime_name, &mark).await?;
+                let body = json!({"metadata": {
+                    "uid": seen.claim.uid(), "resourceVersion": seen.claim.resource_version(),
+                    "annotations": {annotations::SELECTED_NODE: null},
+                }});
+                self.writer.merge(&self.claims(seen), &seen.claim.name_any(), &body).await?;
+                Ok(())
+            }
             Write::DeletePrime { uid } => {
                 let api = self.claims(seen);
                 self.writer.delete(&api, &seen.prime_name, &uid.0, PropagationPolicy::Background).await?;
@@ -147,7 +167,7 @@ impl Hands {
     }
 }
 
-/// Tests the holder's UID, replaces the whole claim reference and writes the proof, all or nothing.
+/// Tests the holder's UID and that the volume is Bound, replaces the whole claim reference and writes the proof, all or nothing.
 fn hand_over_patch(seen: &Observed, prime_uid: &str, annotated: bool) -> Value {
     let claim = seen.claim.as_ref();
     let source =
@@ -159,6 +179,8 @@ fn hand_over_patch(seen: &Observed, prime_uid: &str, annotated: bool) -> Value {
     let uid = claim.uid().unwrap_or_default();
     let mut patch = vec![
         json!({"op": "test", "path": "/spec/claimRef/uid", "value": prime_uid}),
+        // A released volume may be losing its storage right now.
+        json!({"op": "test", "path": "/status/phase", "value": "Bound"}),
         json!({"op": "replace", "path": "/spec/claimRef", "value": {
             "apiVersion": "v1", "kind": "PersistentVolumeClaim",
             "namespace": claim.namespace(), "name": claim.name_any(), "uid": uid,
@@ -173,8 +195,8 @@ fn hand_over_patch(seen: &Observed, prime_uid: &str, annotated: bool) -> Value {
         (annotations::POPULATED_ATTEMPT, seen.state.attempt.to_string()),
         (annotations::POPULATED_MODE, mode.to_owned()),
     ] {
-        let path = format!("/metadata/annotations/{}", key.replace('~', "~0").replace('/', "~1"));
-        patch.push(json!({"op": "add", "path": path, "value": value}));
+        let pointer = format!("/metadata/annotations/{}", key.replace('~', "~0").replace('/', "~1"));
+        patch.push(json!({"op": "add", "path": pointer, "value": value}));
     }
     Value::Array(patch)
 }

@@ -43,6 +43,7 @@ pub fn prime(claim: &PersistentVolumeClaim, attempt: Attempt, node: Option<&str>
     let mut notes = BTreeMap::from([(annotations::ATTEMPT.to_owned(), attempt.to_string())]);
     if let Some(node) = node {
         notes.insert(annotations::SELECTED_NODE.into(), node.into());
+        notes.insert(annotations::MADE_FOR_NODE.into(), node.into());
     }
     PersistentVolumeClaim {
         metadata: ObjectMeta {

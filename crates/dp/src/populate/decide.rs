@@ -55,6 +55,8 @@ pub struct Intent {
     pub mount_path: Option<String>,
     /// What the annotations ask for.
     pub asked: Asked,
+    /// The ActionSet has a postReady stage, which a claim alone does not run.
+    pub post_ready_of: Option<String>,
     /// From a source Restore.
     pub resources: Option<ResourceRequirements>,
     /// From a source Restore.
@@ -148,10 +150,16 @@ pub fn decide(seen: &Sources<'_>, source: &SourceRef) -> Result<Intent, Stop> {
     };
     let has_prepare = actions.spec.restore.as_ref().is_some_and(|r| r.prepare_data.is_some());
     let has_post_ready = actions.spec.restore.as_ref().is_some_and(|r| !r.post_ready.is_empty());
+    if has_post_ready && source::asked_by_apps(claim) {
+        let name = actions.name_any();
+        return Err(Stop::terminal(
+            reasons::NOT_SERVED_YET,
+            format!("ActionSet {name}: restore.postReady is not served yet"),
+        ));
+    }
     let mode = match (mode, has_prepare, has_post_ready) {
         (Mode::ProvisionOnly, _, _) => Mode::ProvisionOnly,
         (Mode::Data, true, _) => Mode::Data,
-        (Mode::Data, false, true) if source::asked_by_apps(claim) => Mode::ProvisionOnly,
         (Mode::Data, false, true) => {
             return Err(Stop::terminal(
                 reasons::NO_DATA_RESTORED,
@@ -187,6 +195,7 @@ pub fn decide(seen: &Sources<'_>, source: &SourceRef) -> Result<Intent, Stop> {
         target: target.filter(|t| !t.is_empty()),
         source_pod: pod,
         volume,
+        post_ready_of: has_post_ready.then(|| actions.name_any()),
         mount_path: config.and_then(|c| c.data_source_ref.as_ref()?.mount_path.clone()),
         asked,
         resources: source_restore.and_then(|r| r.spec.container_resources.clone()),

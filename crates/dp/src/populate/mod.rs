@@ -11,6 +11,7 @@ pub mod plan;
 pub mod rebind;
 #[cfg(test)]
 mod rebind_explore;
+pub mod seen;
 pub mod source;
 pub mod state;
 pub mod status;
@@ -32,7 +33,7 @@ pub async fn reconcile(key: Key, context: Arc<Context>, hands: apply::Hands) -> 
         return Ok(Again::OnEvent);
     };
     let plan = plan::plan(&seen);
-    hands.apply(&seen, plan, &context).await
+    Box::pin(hands.apply(&seen, plan, &context)).await
 }
 
 /// Whether a claim of ours still waits for something: neither True nor False is stored.

@@ -3,7 +3,7 @@
 
 use super::build::prime_name;
 use super::decide::{self, SourceRef, Sources};
-use super::plan::Observed;
+use super::plan::{Left, Observed};
 use super::rebind::{self, Execution, Prime, Progress, Target, Uid, Verdict, Volume};
 use super::state::State;
 use crate::context::Stores;
@@ -15,7 +15,8 @@ use api_types::dp::{Restore, RestorePhase};
 use controller_kit::conditions as kit;
 use controller_kit::writes::Writer;
 use job_runtime::diagnose::diagnose;
-use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod};
 use k8s_openapi::api::storage::v1::StorageClass;
 use kube::ResourceExt;
 use std::sync::Arc;
@@ -54,14 +55,7 @@ pub async fn observe(
     let prime_seen = prime.as_ref().map(|p| prime_of(p, &target.uid, waits));
     let volumes = volumes(&target, prime_seen.as_ref(), stores, writer).await?;
     let execution_says = execution.as_ref().and_then(|r| said(r, stores, &namespace, &name));
-    let leftovers = execution.is_none()
-        && (!pods_of(stores, &namespace, &name).is_empty()
-            || !stores
-                .jobs
-                .select(|j| {
-                    j.namespace().as_deref() == Some(&namespace) && j.labels().get(labels::RESTORE) == Some(&name)
-                })
-                .is_empty());
+    let left = if execution.is_none() { left_behind(stores, &namespace, &name) } else { Left::default() };
     let intent = source.and_then(|source| intent(&claim, &source, class.as_deref(), stores));
     let proven_provision_only = volumes.1;
     Ok(Some(Observed {
@@ -71,7 +65,7 @@ pub async fn observe(
             target,
             prime: prime_seen,
             volumes: volumes.0,
-            leftovers,
+            leftovers: left.block,
         },
         accept: claim.annotations().get(annotations::ACCEPT).cloned().filter(|a| !a.is_empty()),
         claim,
@@ -79,9 +73,31 @@ pub async fn observe(
         retry,
         intent,
         execution_says,
+        left,
         prime_name: name,
         proven_provision_only,
     }))
+}
+
+/// What an execution that is gone has left. A pod that ended mounts nothing any more, but it still holds
+/// its claim: it is named, and does not block.
+fn left_behind(stores: &Stores, namespace: &str, name: &str) -> Left {
+    let of_execution = |j: &Job| {
+        j.namespace().as_deref() == Some(namespace) && j.labels().get(labels::RESTORE).is_some_and(|r| r == name)
+    };
+    let jobs = stores.jobs.select(of_execution);
+    let pods = pods_of(stores, namespace, name);
+    let ended = |p: &Arc<Pod>| {
+        let phase = p.status.as_ref().and_then(|s| s.phase.as_deref());
+        matches!(phase, Some("Succeeded" | "Failed"))
+    };
+    let orphan = |j: &&Arc<Job>| j.owner_references().is_empty() && j.metadata.deletion_timestamp.is_none();
+    let names_of_pods = pods.iter().map(|p| format!("Pod {}", p.name_any()));
+    Left {
+        block: !jobs.is_empty() || !pods.iter().all(ended),
+        names: jobs.iter().map(|j| format!("Job {}", j.name_any())).chain(names_of_pods).collect(),
+        orphans: jobs.iter().filter(orphan).map(|j| (j.name_any(), j.uid().unwrap_or_default())).collect(),
+    }
 }
 
 fn intent(
@@ -151,6 +167,8 @@ fn prime_of(claim: &PersistentVolumeClaim, target: &Uid, waits: bool) -> Prime {
         started: notes.contains_key(annotations::EXECUTION),
         deleting: claim.metadata.deletion_timestamp.is_some(),
         bound_to: claim.spec.as_ref().and_then(|s| s.volume_name.clone()).filter(|n| bound && !n.is_empty()),
+        gave_back: notes.contains_key(annotations::NODE_GIVEN_BACK),
+        made_for: notes.get(annotations::MADE_FOR_NODE).cloned().filter(|n| waits && !n.is_empty()),
         node: notes.get(annotations::SELECTED_NODE).cloned().filter(|n| waits && !n.is_empty()),
     }
 }

@@ -90,7 +90,10 @@ fn loads_code(name: &str) -> bool {
 fn policy(text: Option<&str>) -> Result<VolumeClaimRestorePolicy, Stop> {
     match text {
         None | Some("Parallel") => Ok(VolumeClaimRestorePolicy::Parallel),
-        Some("Serial") => Ok(VolumeClaimRestorePolicy::Serial),
+        Some("Serial") => Err(Stop::terminal(
+            reasons::NOT_SERVED_YET,
+            format!("parameter {}: Serial is not served yet", keys::VOLUME_RESTORE_POLICY),
+        )),
         Some(other) => Err(Stop::terminal(
             reasons::INVALID_VOLUME_RESTORE_POLICY,
             format!("parameter {}: {other:?} is neither Parallel nor Serial", keys::VOLUME_RESTORE_POLICY),

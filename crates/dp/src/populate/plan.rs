@@ -1,12 +1,23 @@
 //! Joins the decision about a claim's source with the hand-over of its volume. Pure.
 
 use super::decide::Intent;
-use super::rebind::{self, Mode, Next, Verdict, Write};
+use super::rebind::{self, Blocker, Mode, Next, Verdict, Write};
 use super::state::State;
 use super::status::Report;
 use crate::error::Stop;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use std::sync::Arc;
+
+/// What an execution that is gone has left behind.
+#[derive(Default)]
+pub struct Left {
+    /// Something of it could still write.
+    pub block: bool,
+    /// Kind and name of each, for people.
+    pub names: Vec<String>,
+    /// Name and UID of Jobs without an owner: no garbage collector takes them.
+    pub orphans: Vec<(String, String)>,
+}
 
 /// One look at the caches.
 pub struct Observed {
@@ -24,6 +35,8 @@ pub struct Observed {
     pub intent: Result<Intent, Stop>,
     /// What the execution says while it runs or after it failed: reason and message.
     pub execution_says: Option<(&'static str, String)>,
+    /// What an earlier execution has left behind.
+    pub left: Left,
     /// Name of prime claim and execution.
     pub prime_name: String,
     /// The bound volume was only provisioned, as its proof says.
@@ -41,6 +54,8 @@ pub enum Plan {
     CreatePrime,
     /// Mark the prime claim, then create the execution.
     StartExecution(Box<Intent>),
+    /// Delete Jobs that nobody owns any more: names and UIDs.
+    DeleteOrphans(Vec<(String, String)>),
     /// One of the writes of the hand-over that need nothing more.
     Rebind(Write),
 }
@@ -56,7 +71,13 @@ pub fn plan(seen: &Observed) -> Plan {
             {
                 return stopped(seen, stop);
             }
-            let said = seen.execution_says.as_ref().filter(|_| blocker == rebind::Blocker::Execution);
+            if blocker == Blocker::Cleanup && !seen.left.orphans.is_empty() {
+                return Plan::DeleteOrphans(seen.left.orphans.clone());
+            }
+            if blocker == Blocker::Cleanup && !seen.left.names.is_empty() {
+                return Plan::Store(Report::waiting_for_leftovers(&seen.left.names), seen.state.clone());
+            }
+            let said = seen.execution_says.as_ref().filter(|_| blocker == Blocker::Execution);
             let report = match said {
                 Some((reason, message)) => Report::waiting(reason, message.clone()),
                 None => Report::of_blocker(blocker, &seen.prime_name),
@@ -91,7 +112,7 @@ fn carry(seen: &Observed, write: Write) -> Plan {
         Write::StoreRestored => {
             let report = match &seen.accept {
                 Some(why) if !proven(seen) => Report::accepted(why),
-                _ => Report::restored(seen.proven_provision_only),
+                _ => Report::restored(seen.proven_provision_only, post_ready_left_out(seen)),
             };
             Plan::Store(report, seen.state.clone())
         }
@@ -101,6 +122,11 @@ fn carry(seen: &Observed, write: Write) -> Plan {
         }
         other => Plan::Rebind(other),
     }
+}
+
+/// The postReady stage a filled claim leaves to the user; it is said, never passed over in silence.
+fn post_ready_left_out(seen: &Observed) -> Option<&str> {
+    seen.intent.as_ref().ok()?.post_ready_of.as_deref()
 }
 
 fn proven(seen: &Observed) -> bool {

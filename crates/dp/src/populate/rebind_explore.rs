@@ -100,6 +100,7 @@ impl World {
     }
 
     /// The API server's answer to a write: preconditions are checked here, not trusted.
+    #[allow(clippy::too_many_lines)] // one arm per write
     fn land(&self, flying: &InFlight) -> Option<World> {
         let mut w = self.clone();
         let fresh_target = flying.target_version == self.target_version;
@@ -108,6 +109,7 @@ impl World {
             | Write::StoreRestored
             | Write::StoreFailed { .. }
             | Write::BindTarget { .. }
+            | Write::GiveNodeBack { .. }
                 if !fresh_target =>
             {
                 return None;
@@ -135,6 +137,7 @@ impl World {
                     uid,
                     ours: true,
                     attempt: *attempt,
+                    made_for: w.seen.target.node.clone(),
                     node: w.seen.target.node.clone(),
                     ..Prime::default()
                 });
@@ -158,6 +161,19 @@ impl World {
                     ours: true,
                     progress: Progress::Running,
                 });
+            }
+            Write::GiveNodeBack { prime } if !flying.second => {
+                let p = w.seen.prime.as_mut()?;
+                if p.uid != *prime {
+                    return None;
+                }
+                p.gave_back = true;
+                w.in_flight = Some(InFlight { second: true, ..flying.clone() });
+            }
+            Write::GiveNodeBack { .. } => {
+                w.seen.target.node = None;
+                w.seen.target.needs_node = true;
+                w.touch();
             }
             Write::DeleteExecution { attempt } => {
                 let e = w.seen.execution.as_mut()?;
@@ -213,6 +229,7 @@ impl World {
         let mut out = vec![];
         if let Some(prime) = &self.seen.prime
             && prime.bound_to.is_none()
+            && prime.node == prime.made_for
             && !prime.deleting
         {
             let mut w = self.clone();
@@ -225,9 +242,7 @@ impl World {
         }
         if self.seen.target.needs_node {
             let mut w = self.clone();
-            w.seen.target.needs_node = false;
-            w.seen.target.node = Some(NODES[0].into());
-            w.touch();
+            w.choose_node();
             out.push(w);
         }
         if let Some(ghost) = &self.ghost {
@@ -242,6 +257,12 @@ impl World {
         }
         out.extend(self.execution_steps());
         out
+    }
+
+    fn choose_node(&mut self) {
+        self.seen.target.needs_node = false;
+        self.seen.target.node = Some(NODES[0].into());
+        self.touch();
     }
 
     /// The Restore controller, its Job's pod and the garbage collector.
@@ -366,6 +387,13 @@ impl World {
             event(&|w| {
                 w.seen.target.node = Some(NODES[1].into());
                 w.touch();
+            });
+        }
+        if base.seen.prime.as_ref().is_some_and(|p| p.node.is_some() && p.bound_to.is_none()) {
+            event(&|w| {
+                if let Some(p) = &mut w.seen.prime {
+                    p.node = None; // the provisioner can not serve there
+                }
             });
         }
         if base.seen.target.stored == Verdict::Failed {

@@ -43,14 +43,30 @@ impl Report {
         Report { populating: reasons::PROCESSING, restore: "Unknown", reason, message: message.into() }
     }
 
-    /// The volume is there.
-    pub fn restored(provision_only: bool) -> Self {
+    /// What an execution that is gone has left must go first.
+    pub fn waiting_for_leftovers(names: &[String]) -> Self {
+        let (shown, more) = names.split_at(names.len().min(3));
+        let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+        Self::waiting(
+            reasons::WAIT_FOR_CLEANUP,
+            format!("waiting until {}{more} of an earlier attempt are gone", shown.join(", ")),
+        )
+    }
+
+    /// The volume is there. `post_ready_of` names an ActionSet whose postReady stage was not run.
+    pub fn restored(provision_only: bool, post_ready_of: Option<&str>) -> Self {
         let (reason, message) = if provision_only {
             (reasons::PROVISIONED, "PVC provisioned without data restore")
         } else {
             (reasons::SUCCEED, "Populator finished")
         };
-        Report { populating: reason, restore: "True", reason, message: message.into() }
+        let message = match post_ready_of {
+            None => message.to_owned(),
+            Some(name) => {
+                format!("{message}; postReady of ActionSet {name} is not run for a claim: run it against the database")
+            }
+        };
+        Report { populating: reason, restore: "True", reason, message }
     }
 
     /// The user vouched for what is bound.

@@ -8,11 +8,13 @@ use api_types::contract::{FINALIZER, annotations, labels};
 use api_types::dp::{Backup, BackupRepo, Restore};
 use controller_kit::drive::Again;
 use controller_kit::writes::Writer;
+use job_runtime::Ensured;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimSpec};
 use kube::api::PropagationPolicy;
 use kube::{Api, ResourceExt};
 use serde_json::json;
+use std::collections::BTreeSet;
 
 /// How this controller acts.
 #[derive(Clone)]
@@ -25,16 +27,30 @@ impl Hands {
     /// Carries out `plan`, then stores the status.
     pub async fn apply(&self, seen: &Observed, plan: Plan, context: &Context) -> Result<Again, Error> {
         let repo = seen.repo.as_ref();
-        let mut released = false;
+        let mut failed = None;
+        let mut unserved = BTreeSet::new();
         for step in &plan.steps {
-            released |= *step == Step::Release;
-            self.take(repo, step, &plan.digest, context).await?;
+            let namespace = step.namespace();
+            if namespace.is_some_and(|ns| unserved.contains(ns)) {
+                continue;
+            }
+            match (self.take(repo, step, &plan.digest, context).await, namespace) {
+                (Ok(()), _) => {}
+                // One namespace that can not be served (a quota, its deletion) holds back no other.
+                (Err(error), Some(namespace)) => {
+                    unserved.insert(namespace);
+                    failed = failed.or((!error.is_namespace_terminating()).then_some(error));
+                }
+                (Err(error), None) => return Err(error),
+            }
         }
-        let marked = plan.steps.contains(&Step::Mark);
-        if !released && !marked {
+        if !plan.steps.iter().any(|s| matches!(s, Step::Mark | Step::Release)) {
             self.store(repo, &plan).await?;
         }
-        Ok(plan.again.map_or(Again::OnEvent, Again::After))
+        match failed {
+            Some(error) => Err(error),
+            None => Ok(plan.again.map_or(Again::OnEvent, Again::After)),
+        }
     }
 
     /// The steps before may have changed the object; a conflict only means another look.
@@ -63,7 +79,12 @@ impl Hands {
                 let name = precheck::name(repo);
                 self.create_claim(repo, &name, own, spec, digest).await?;
                 let job = precheck::job(repo, own, digest, &context.pods);
-                job_runtime::ensure(&self.writer, &job, &uid).await?;
+                // Taken or refused: the check stays Unknown, and the log says why at each look.
+                match job_runtime::ensure(&self.writer, &job, &uid).await? {
+                    Ensured::Created(_) | Ensured::Present(_) => {}
+                    Ensured::NameTaken => tracing::error!(job = name, "the name belongs to another owner"),
+                    Ensured::Refused(why) => tracing::error!(job = name, "refused: {why}"),
+                }
             }
             Step::EndCheck => {
                 let name = precheck::name(repo);

@@ -23,7 +23,7 @@ pub async fn reconcile(key: Key, context: Arc<Context>, hands: apply::Hands) -> 
     let Some(repo) = context.stores.repos.get("", &key.name) else {
         return Ok(Again::OnEvent);
     };
-    let seen = observe::observe(repo, &context.stores, &context.own_namespace);
+    let seen = observe::observe(repo, &context.stores, &context.own_namespace, context.check_retry);
     let plan = plan::plan(&seen, controller_kit::clock::now());
-    hands.apply(&seen, plan, &context).await
+    Box::pin(hands.apply(&seen, plan, &context)).await
 }

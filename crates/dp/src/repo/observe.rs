@@ -5,13 +5,14 @@ use super::precheck;
 use crate::context::Stores;
 use api_types::contract::{annotations, labels, pods};
 use api_types::dp::{Backup, BackupRepo};
+use jiff::SignedDuration;
 use job_runtime::{observe::observe as observe_job, owned_by};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::{Resource, ResourceExt};
 use std::sync::Arc;
 
 /// One look; no call to the API server.
-pub fn observe(repo: Arc<BackupRepo>, stores: &Stores, own_namespace: &str) -> Observed {
+pub fn observe(repo: Arc<BackupRepo>, stores: &Stores, own_namespace: &str, retry: SignedDuration) -> Observed {
     let name = repo.name_any();
     let uid = repo.uid().unwrap_or_default();
     let check_name = precheck::name(&repo);
@@ -45,6 +46,7 @@ pub fn observe(repo: Arc<BackupRepo>, stores: &Stores, own_namespace: &str) -> O
         waiting,
         backups: used,
         claims_left: claims_of(stores, &uid).len(),
+        retry,
         repo,
     }
 }

@@ -15,9 +15,6 @@ use kube::ResourceExt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long after a failed pre-check the next is made (behaviour-backup D14: it was never).
-const RETRY: SignedDuration = SignedDuration::from_secs(60);
-
 /// A Backup or Restore that waits until the repository is prepared in its namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Waiting {
@@ -47,6 +44,8 @@ pub struct Observed {
     pub backups: Vec<String>,
     /// Claims of it that are still there.
     pub claims_left: usize,
+    /// How long after a failed pre-check the next is made (behaviour-backup D14: it was never).
+    pub retry: SignedDuration,
 }
 
 /// One thing to do.
@@ -73,6 +72,17 @@ pub enum Step {
     DeleteClaims,
     /// Take the finalizer off.
     Release,
+}
+
+impl Step {
+    /// The namespace that is served by it; other steps are about the repository itself.
+    pub fn namespace(&self) -> Option<&str> {
+        match self {
+            Self::CreateClaim { namespace, .. } => Some(namespace),
+            Self::Wake(waiting) => Some(&waiting.namespace),
+            _ => None,
+        }
+    }
 }
 
 /// What to do, what the status says, and when to look again without being woken.
@@ -222,7 +232,7 @@ fn pre_check(seen: &Observed, plan: &mut Plan, spec: &PersistentVolumeClaimSpec,
             write.set(conditions::PRE_CHECK_PASSED, Status::False, reasons::PRE_CHECK_FAILED, &text);
             plan.status.phase = Some(BackupRepoPhase::Failed);
             plan.steps.push(Step::EndCheck);
-            plan.again = Duration::try_from(RETRY).ok();
+            plan.again = Duration::try_from(seen.retry).ok();
         }
         Some((JobState::Running { blocked }, _)) => {
             let text = blocked.as_ref().map_or("the pre-check Job is running", |d| d.message.as_str());
@@ -236,7 +246,7 @@ fn pre_check(seen: &Observed, plan: &mut Plan, spec: &PersistentVolumeClaimSpec,
 fn start_check(seen: &Observed, plan: &mut Plan, spec: &PersistentVolumeClaimSpec, now: Timestamp) {
     let failed = kit::get(&plan.status.conditions, conditions::PRE_CHECK_PASSED).filter(|c| c.status == "False");
     if let Some(condition) = failed {
-        let rest = RETRY - now.duration_since(condition.last_transition_time.0);
+        let rest = seen.retry - now.duration_since(condition.last_transition_time.0);
         if rest > SignedDuration::ZERO {
             plan.status.phase = Some(BackupRepoPhase::Failed);
             plan.again = Duration::try_from(rest).ok();

@@ -99,7 +99,7 @@ impl Hands {
         let text = status::summary(seen, status);
         match status.phase {
             Some(RestorePhase::Completed) => {
-                self.events.normal(restore, event_reasons::restore::COMPLETED, &text).await
+                self.events.normal(restore, event_reasons::restore::COMPLETED, &text).await;
             }
             Some(RestorePhase::Failed) => self.events.warning(restore, event_reasons::restore::FAILED, &text).await,
             _ => {}
@@ -161,6 +161,7 @@ impl Hands {
                 let text = format!("Job {} belongs to somebody else", job.name_any());
                 self.refuse(seen, &Stop::terminal(reasons::JOB_NAME_COLLISION, text)).await
             }
+            Ensured::Refused(why) => self.refuse(seen, &Stop::terminal(reasons::JOB_REFUSED, why)).await,
             Ensured::Created(job) | Ensured::Present(job) => {
                 seen.job.uid = job.uid();
                 self.store(seen, &status::recorded(seen, clock::now())).await?;

@@ -22,5 +22,5 @@ pub async fn reconcile(key: Key, context: Arc<Context>, hands: apply::Hands) -> 
     let allowed = context.allowed_accounts.clone();
     let mut seen = observe::observe(restore, &context.stores, allowed, &hands.writer).await?;
     let plan = plan::plan(&seen);
-    hands.apply(&mut seen, plan, &context).await
+    Box::pin(hands.apply(&mut seen, plan, &context)).await
 }

@@ -6,6 +6,7 @@
 
 use super::build;
 use super::env::Set;
+use crate::action::parameters;
 use crate::backup::select;
 use crate::error::Stop;
 use crate::reasons;
@@ -244,13 +245,10 @@ fn check_actions<'a>(seen: &'a Observed, backup: &Backup) -> Result<&'a ActionSe
 
 fn check_parameters(restore: &Restore, actions: &ActionSet) -> Result<(), Stop> {
     let allowed = actions.spec.restore.as_ref().map(|r| r.with_parameters.as_slice()).unwrap_or_default();
-    match restore.spec.parameters.iter().find(|p| !allowed.contains(&p.name)) {
-        None => Ok(()),
-        Some(unknown) => Err(Stop::terminal(
-            reasons::INVALID_PARAMETERS,
-            format!("spec.parameters: ActionSet {} does not take {} on restore", actions.name_any(), unknown.name),
-        )),
-    }
+    parameters::check(&restore.spec.parameters, allowed, actions).map_err(|why| {
+        let name = actions.name_any();
+        Stop::terminal(reasons::INVALID_PARAMETERS, format!("spec.parameters: restore with ActionSet {name}: {why}"))
+    })
 }
 
 fn check_repo(seen: &Observed, backup: &Backup) -> Result<Option<Plan>, Stop> {

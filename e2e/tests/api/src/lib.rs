@@ -1,8 +1,10 @@
 //! The stage on which API-level tests play: a real API server with the operator's charts applied, the
 //! operator as a process under its own service account, a provisioner and an executor for pods.
 // A stage that can not be set up ends the test; there is nothing to recover.
-#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::missing_panics_doc)]
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::missing_panics_doc)]
 
+pub mod backups;
+pub mod golden;
 pub mod objects;
 pub mod populate;
 
@@ -56,11 +58,18 @@ pub async fn install(server: &ApiServer) {
 
 /// The operator's command line for tests: its own ports, quick to read logs.
 pub fn operator(dir: &Path, kubeconfig: &Path) -> OperatorBuilder {
+    operator_at(&Operator::built("holdfast-dp"), dir, kubeconfig)
+}
+
+/// The same for any binary.
+pub fn operator_at(binary: &Path, dir: &Path, kubeconfig: &Path) -> OperatorBuilder {
     let health = free_port();
-    Operator::builder(Operator::built("holdfast-dp"), dir.join("dp.log"))
+    Operator::builder(binary, dir.join("dp.log"))
         .kubeconfig(kubeconfig)
         .env("CM_NAMESPACE", OPERATOR.0)
         .env("POD_NAME", "under-test")
+        .env("HOLDFAST_REPO_CHECK_RETRY_SECONDS", "2")
+        .env("HOLDFAST_ALLOWED_SERVICE_ACCOUNTS", "allowed")
         .env("RUST_LOG", "info,dp=debug,controller_kit=debug")
         .arg(format!("--health-address=127.0.0.1:{health}"))
         .arg(format!("--metrics-address=127.0.0.1:{}", free_port()))
@@ -108,6 +117,8 @@ pub async fn company(server: &'static ApiServer) -> &'static Company {
 
 async fn start_company(server: &'static ApiServer) -> Company {
     install(server).await;
+    // The garbage collector looks for new kinds every 30 s only; a fresh one knows ours at once.
+    server.restart_controller_manager().await;
     let client = server.client();
     let executor = FakeExecutor::builder(client.clone())
         .selector("app.kubernetes.io/managed-by=kubeblocks-dataprotection")

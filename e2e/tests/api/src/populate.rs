@@ -101,7 +101,7 @@ pub fn writes(stage: &Stage, company: &Company) -> Vec<JournalEntry> {
 
 /// The operator's writes in the stage's namespace as lines, for messages.
 pub fn told(writes: &[JournalEntry]) -> String {
-    writes.iter().map(|w| format!("{w} {}\n", w.body)).collect()
+    writes.iter().map(|w| format!("{w} {}", w.body)).collect::<Vec<_>>().join("\n")
 }
 
 /// Makes the operator's matching requests fail until the gate is opened with `store(false)`.

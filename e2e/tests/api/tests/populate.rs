@@ -41,9 +41,9 @@ async fn restore_1_claims_of_other_sources_are_left_alone() {
     completed_backup(&stage, "b", &actions).await;
     let snapshot = json!({"apiGroup": "snapshot.storage.k8s.io", "kind": "VolumeSnapshot", "name": "s"});
     let policy = json!({"apiGroup": "dataprotection.kubeblocks.io", "kind": "BackupPolicy", "name": "p"});
-    let plain = Claim::new("foreign-plain", IMMEDIATE);
+    let plain = Claim::new("stranger-plain", IMMEDIATE);
     let of = |name: &str, source: &Value| Claim::new(name, IMMEDIATE).data_source_ref(source);
-    for claim in [plain, of("foreign-snapshot", &snapshot), of("foreign-policy", &policy)] {
+    for claim in [plain, of("stranger-snapshot", &snapshot), of("stranger-policy", &policy)] {
         claim.create(&stage.client, &stage.namespace).await;
     }
     // One that is ours comes last: once it is served, the others had their turn.
@@ -51,9 +51,9 @@ async fn restore_1_claims_of_other_sources_are_left_alone() {
     until_restore(&stage, "ours", "True", "Succeed").await;
     let mut touched = writes(&stage, company);
     assert!(touched.iter().any(|w| w.request.name == "ours"), "the journal shows writes:\n{}", told(&touched));
-    touched.retain(|w| w.request.name.starts_with("foreign") || w.body.contains("foreign"));
+    touched.retain(|w| w.request.name.starts_with("stranger") || w.body.contains("stranger"));
     assert!(touched.is_empty(), "{}", told(&touched));
-    for name in ["foreign-plain", "foreign-snapshot", "foreign-policy"] {
+    for name in ["stranger-plain", "stranger-snapshot", "stranger-policy"] {
         let claim = claims(&stage).get(name).await.unwrap();
         assert!(condition(&claim, "Restore").is_none() && condition(&claim, "Populating").is_none(), "{claim:?}");
     }
@@ -83,7 +83,7 @@ async fn until_refused(stage: &e2e_api::Stage, name: &str, reason: &str, fragmen
 #[tokio::test]
 async fn restore_6_no_restore_action_fails_before_anything_is_made() {
     let (stage, company) = stage("no-action").await;
-    let actions = objects::action_set(&stage, Value::Null).await;
+    let actions = objects::action_set(&stage, json!({})).await;
     completed_backup(&stage, "b", &actions).await;
     Claim::new("data", IMMEDIATE).from_backup("b").create(&stage.client, &stage.namespace).await;
     until_refused(&stage, "data", "NoRestoreAction", &["ActionSet", &actions, "prepareData", "postReady"]).await;

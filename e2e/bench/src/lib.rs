@@ -1,1 +1,0 @@
-//! Benchmarks that print one JSON line each.

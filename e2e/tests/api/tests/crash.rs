@@ -1,0 +1,250 @@
+//! The operator is killed before and after every write of a play; the end is that of the uninterrupted
+//! run (design §5, behaviour-restore §17.72).
+//!
+//! Each test plays its piece once uninterrupted and counts the writes. Then, for every one of them, a
+//! fresh namespace: the link is cut at that write, the operator is SIGKILLed, started again, and must
+//! come to the same end with nothing left over. The tests of this file share one operator, so they
+//! take turns.
+
+use api_types::contract::annotations;
+use e2e_api::backups::{backup, database, delete, job_names, policy, until_backup, until_gone, until_no_job};
+use e2e_api::objects::{self, completed_backup, dp, prepare_data, until_phase, until_restore};
+use e2e_api::{Company, IMMEDIATE, LATER, PATIENCE, Stage, stage};
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
+use kube::ResourceExt;
+use kube::api::{DynamicObject, ListParams};
+use serde_json::json;
+use std::time::{Duration, Instant};
+use test_kit::builders::Claim;
+use test_kit::{Fault, wait};
+
+/// What is played.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Play {
+    /// A claim of this class is filled from a Backup.
+    Claim(&'static str),
+    /// A Restore written by a user makes a claim and fills it.
+    UserRestore,
+    /// A Backup is made.
+    Backup,
+    /// A Backup is deleted with its files.
+    Deletion,
+}
+
+impl Play {
+    /// Everything that stands before; ends when the operator has nothing left to write.
+    async fn prepare(self, stage: &Stage) {
+        let actions = objects::action_set(stage, prepare_data()).await;
+        until_phase(&stage.client, "ActionSet", "", &actions, "Available").await;
+        match self {
+            Play::Claim(_) | Play::UserRestore => completed_backup(stage, "b", &actions).await,
+            Play::Backup | Play::Deletion => {
+                database(stage, "db-0").await;
+                policy(stage, &actions, |_| {}).await;
+            }
+        }
+        if self == Play::Deletion {
+            backup(stage, "b", |_| {}).await;
+            until_backup(stage, "b", "Completed").await;
+            until_no_job(stage, "").await;
+        }
+    }
+
+    async fn begin(self, stage: &Stage) {
+        match self {
+            Play::Claim(class) => {
+                // As the scheduler would for a consumer; without meaning for a class that binds at once.
+                let claim = Claim::new("data", class).from_backup("b");
+                let claim = claim.annotation(annotations::SELECTED_NODE, "node-a");
+                claim.create(&stage.client, &stage.namespace).await;
+            }
+            Play::UserRestore => {
+                let claim = json!({
+                    "metadata": {"name": "data"}, "volumeSource": "data",
+                    "volumeClaimSpec": {"accessModes": ["ReadWriteOnce"], "storageClassName": IMMEDIATE,
+                        "resources": {"requests": {"storage": "1Gi"}}},
+                });
+                let spec = json!({
+                    "backup": {"name": "b", "namespace": stage.namespace},
+                    "prepareDataConfig": {"volumeClaims": [claim], "volumeClaimRestorePolicy": "Parallel"},
+                });
+                objects::create(stage, "Restore", "r", &json!({}), &spec).await;
+            }
+            Play::Backup => {
+                backup(stage, "b", |_| {}).await;
+            }
+            Play::Deletion => delete(stage, "Backup", "b").await,
+        }
+    }
+
+    /// Waits for the end and requires that it is the right one.
+    async fn end(self, stage: &Stage, company: &Company) {
+        match self {
+            Play::Claim(_) => claim_is_filled(stage, company).await,
+            Play::UserRestore => user_restore_is_done(stage, company).await,
+            Play::Backup => {
+                let done = until_backup(stage, "b", "Completed").await;
+                assert_eq!(done.data["status"]["actions"].as_array().map(Vec::len), Some(1), "{:?}", done.data);
+                assert_eq!(done.data["status"]["actions"][0]["phase"], "Completed");
+                assert_eq!(done.data["status"].get("conditions"), None, "nothing blocks any more");
+                let ran = company.executor.written_to(&stage.namespace, &repo_claim(&done));
+                assert_eq!(ran.len(), 1, "one Job backed up, once: {ran:?}");
+                until_no_job(stage, "").await;
+            }
+            Play::Deletion => {
+                until_gone(stage, "Backup", "b").await;
+                until_no_job(stage, "dp-backup").await; // the Job that deletes goes with its owner
+                let all = company.executor.written();
+                let deleted = |w: &&test_kit::executor::Written| {
+                    w.namespace == stage.namespace && w.job.as_deref().is_some_and(|j| j.contains("-delete-b"))
+                };
+                assert_eq!(all.iter().filter(deleted).count(), 1, "the files were deleted, once");
+            }
+        }
+    }
+}
+
+fn repo_claim(backup: &DynamicObject) -> String {
+    backup.data["status"]["persistentVolumeClaimName"].as_str().unwrap_or_default().to_owned()
+}
+
+async fn claim_is_filled(stage: &Stage, company: &Company) {
+    let claim = until_restore(stage, "data", "True", "Succeed").await;
+    let volume = objects::volume_of(stage, &claim).await;
+    let holder = volume.spec.as_ref().and_then(|s| s.claim_ref.clone()).unwrap();
+    assert_eq!(holder.uid, claim.uid(), "the volume is the claim's");
+    let prime = objects::prime_name(&claim);
+    let all = company.executor.written_to(&stage.namespace, &prime);
+    let into_bound = all.iter().filter(|w| w.pv == volume.name_any()).count();
+    assert_eq!(into_bound, 1, "exactly one pod wrote into the bound volume; all: {all:?}");
+    assert_eq!(all.last().map(|w| &w.pv), Some(&volume.name_any()), "the bound volume is that of the last attempt");
+    nothing_leaks(stage, company, &volume).await;
+    let restores = dp(&stage.client, "Restore", &stage.namespace).list(&ListParams::default()).await.unwrap();
+    let owned = restores.iter().filter(|r| r.owner_references().iter().any(|o| Some(&o.uid) == claim.uid().as_ref()));
+    let owned: Vec<&DynamicObject> = owned.collect();
+    assert_eq!((owned.len(), restores.items.len()), (1, 1), "one execution, and it is the claim's");
+    let attempt = &owned[0].annotations()[annotations::ATTEMPT];
+    assert_eq!(&volume.annotations()[annotations::POPULATED_ATTEMPT], attempt, "proof and execution agree");
+    assert_eq!(owned[0].data["status"]["phase"], "Completed");
+}
+
+async fn user_restore_is_done(stage: &Stage, company: &Company) {
+    let done = until_phase(&stage.client, "Restore", &stage.namespace, "r", "Completed").await;
+    let actions = done.data["status"]["actions"]["prepareData"].as_array().cloned().unwrap_or_default();
+    assert_eq!(actions.len(), 1, "{actions:?}");
+    let claim = objects::claims(stage).get("data").await.unwrap();
+    let volume = objects::volume_of(stage, &claim).await;
+    let written = company.executor.written_to(&stage.namespace, "data");
+    let pvs: Vec<&str> = written.iter().map(|w| w.pv.as_str()).collect();
+    assert_eq!(pvs, [volume.name_any().as_str()], "one pod wrote, into the claim's volume");
+    nothing_leaks(stage, company, &volume).await;
+}
+
+/// No prime claim, no Job, and no volume of this namespace but the bound one and the repository's.
+async fn nothing_leaks(stage: &Stage, company: &Company, bound: &PersistentVolume) {
+    let own = format!("{}/", stage.namespace);
+    wait::eventually(PATIENCE, "nothing is left over", async || {
+        let claims = objects::claims(stage).list(&ListParams::default()).await.map_err(|e| e.to_string())?;
+        let repo = |c: &PersistentVolumeClaim| c.labels().contains_key("dataprotection.kubeblocks.io/backup-repo-name");
+        let left: Vec<String> = claims.iter().filter(|c| !repo(c)).map(ResourceExt::name_any).collect();
+        let jobs = job_names(stage, "").await;
+        let of_repo: Vec<String> =
+            claims.iter().filter(|c| repo(c)).filter_map(|c| c.spec.as_ref()?.volume_name.clone()).collect();
+        let volumes: Vec<_> =
+            company.provisioner.alive().await.into_iter().filter(|v| v.claim.starts_with(&own)).collect();
+        let stray: Vec<_> =
+            volumes.iter().filter(|v| v.name != bound.name_any() && !of_repo.contains(&v.name)).collect();
+        if left == ["data"] && jobs.is_empty() && stray.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("claims {left:?}, Jobs {jobs:?}, volumes {stray:?}"))
+        }
+    })
+    .await;
+}
+
+/// One run. `None` plays uninterrupted and gives the number of writes; with a fault, whether it hit.
+async fn run(play: Play, fault: Option<Fault>) -> (usize, bool) {
+    let (stage, company) = stage("crash").await;
+    play.prepare(&stage).await;
+    let proxy = &company.proxy;
+    proxy.clear_journal();
+    let Some(fault) = fault else {
+        play.begin(&stage).await;
+        play.end(&stage, company).await;
+        let writes = proxy.writes().len();
+        println!("{play:?}: {writes} writes\n{}", proxy.journal());
+        return (writes, true);
+    };
+    proxy.arm(fault);
+    play.begin(&stage).await;
+    let hit = tokio::select! {
+        _ = proxy.cut() => true,
+        () = play.end(&stage, company) => false,
+    };
+    proxy.disarm();
+    if hit {
+        let mut operator = company.operator.lock().await;
+        operator.kill();
+        proxy.heal();
+        operator.restart().await;
+        drop(operator);
+        play.end(&stage, company).await;
+    }
+    (0, hit)
+}
+
+static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+/// Every `step`-th write of the play, before and after it.
+async fn at_every_write(play: Play, step: usize) {
+    let _turn = TURN.lock().await;
+    let (writes, _) = run(play, None).await;
+    assert!(writes >= 3, "{play:?} has only {writes} writes");
+    let start = Instant::now();
+    let faults: [Cut; 2] = [("before", Fault::cut_before), ("after", Fault::cut_after)];
+    let mut missed = Vec::new();
+    for n in (1..=writes).step_by(step) {
+        for (when, fault) in faults {
+            let point = Instant::now();
+            let (_, hit) = run(play, Some(fault(n))).await;
+            println!("{play:?}: killed {when} write {n}: hit {hit}, {:?}", point.elapsed());
+            if !hit {
+                missed.push((when, n));
+            }
+        }
+    }
+    println!("{play:?}: {writes} writes, every {step}. in {:?}, not reached: {missed:?}", start.elapsed());
+    // Two looks that fall together save a write; more than that and the crash points are not those meant.
+    let few = missed.len() * 6 <= writes.div_ceil(step) * 2;
+    assert!(few && missed.iter().all(|(_, n)| n + 3 > writes), "not reached: {missed:?} of {writes}");
+    assert!(start.elapsed() < Duration::from_secs(240), "too slow to be run often");
+}
+
+/// How a write is cut, and the fault that does it.
+type Cut = (&'static str, fn(usize) -> Fault);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn restore_72_a_filled_claim_ends_the_same_whichever_write_the_operator_dies_at() {
+    at_every_write(Play::Claim(IMMEDIATE), 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn restore_72_a_claim_that_waited_for_its_consumer_too() {
+    at_every_write(Play::Claim(LATER), 4).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn restore_72_a_restore_of_a_user_too() {
+    at_every_write(Play::UserRestore, 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_ends_the_same_whichever_write_the_operator_dies_at() {
+    at_every_write(Play::Backup, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deletion_ends_the_same_whichever_write_the_operator_dies_at() {
+    at_every_write(Play::Deletion, 1).await;
+}
