@@ -110,6 +110,22 @@ impl Hands {
         Ok(())
     }
 
+    /// Marks the prime claim, then takes the choice off the target, whatever else changed there meanwhile.
+    async fn give_node_back(&self, seen: &Observed, prime_uid: &str, node: &str) -> Result<(), Error> {
+        let mark = json!({"metadata": {"uid": prime_uid, "annotations": {annotations::NODE_GIVEN_BACK: "true"}}});
+        self.writer.merge(&self.claims(seen), &seen.prime_name, &mark).await?;
+        let path = format!("/metadata/annotations/{}", annotations::SELECTED_NODE.replace('/', "~1"));
+        let take_off = json!([
+            {"op": "test", "path": "/metadata/uid", "value": seen.claim.uid()},
+            {"op": "test", "path": path, "value": node},
+            {"op": "remove", "path": path},
+        ]);
+        match self.writer.json_patch(&self.claims(seen), &seen.claim.name_any(), take_off).await {
+            Err(error) if !error.is_failed_test() => Err(error.into()),
+            _ => Ok(()), // taken off, or chosen again already
+        }
+    }
+
     async fn rebind(&self, seen: &Observed, write: Write, context: &Context) -> Result<(), Error> {
         match write {
             Write::HandOverVolume { volume, expect_claim } => {
@@ -135,16 +151,7 @@ impl Hands {
                 self.writer.merge(&self.claims(seen), &seen.claim.name_any(), &body).await?;
                 Ok(())
             }
-            Write::GiveNodeBack { prime } => {
-                let mark = json!({"metadata": {"uid": prime.0, "annotations": {annotations::NODE_GIVEN_BACK: "true"}}});
-                self.writer.merge(&self.claims(seen), &seen.prime_name, &mark).await?;
-                let body = json!({"metadata": {
-                    "uid": seen.claim.uid(), "resourceVersion": seen.claim.resource_version(),
-                    "annotations": {annotations::SELECTED_NODE: null},
-                }});
-                self.writer.merge(&self.claims(seen), &seen.claim.name_any(), &body).await?;
-                Ok(())
-            }
+            Write::GiveNodeBack { prime, node } => self.give_node_back(seen, &prime.0, &node).await,
             Write::DeletePrime { uid } => {
                 let api = self.claims(seen);
                 self.writer.delete(&api, &seen.prime_name, &uid.0, PropagationPolicy::Background).await?;

@@ -113,10 +113,11 @@ fn with_prime(seen: &Observed, prime: &Prime) -> Next {
         return begin_next(seen); // the scheduler moved on before the data was there
     }
     if !done && prime.node != prime.made_for {
-        return if prime.node.is_none() && !prime.gave_back {
-            Next::Write(Write::GiveNodeBack { prime: prime.uid.clone() })
-        } else {
-            begin_next(seen)
+        return match (&prime.node, &prime.made_for) {
+            (None, Some(node)) if !prime.gave_back => {
+                Next::Write(Write::GiveNodeBack { prime: prime.uid.clone(), node: node.clone() })
+            }
+            _ => begin_next(seen),
         };
     }
     if seen.mode == Mode::ProvisionOnly {

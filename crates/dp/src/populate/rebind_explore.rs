@@ -109,7 +109,6 @@ impl World {
             | Write::StoreRestored
             | Write::StoreFailed { .. }
             | Write::BindTarget { .. }
-            | Write::GiveNodeBack { .. }
                 if !fresh_target =>
             {
                 return None;
@@ -162,7 +161,7 @@ impl World {
                     progress: Progress::Running,
                 });
             }
-            Write::GiveNodeBack { prime } if !flying.second => {
+            Write::GiveNodeBack { prime, .. } if !flying.second => {
                 let p = w.seen.prime.as_mut()?;
                 if p.uid != *prime {
                     return None;
@@ -170,7 +169,10 @@ impl World {
                 p.gave_back = true;
                 w.in_flight = Some(InFlight { second: true, ..flying.clone() });
             }
-            Write::GiveNodeBack { .. } => {
+            Write::GiveNodeBack { node, .. } => {
+                if w.seen.target.node.as_ref() != Some(node) {
+                    return None;
+                }
                 w.seen.target.node = None;
                 w.seen.target.needs_node = true;
                 w.touch();

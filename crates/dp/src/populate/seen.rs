@@ -198,12 +198,14 @@ pub enum Write {
         attempt: Attempt,
     },
     /// The provisioner could not serve on the chosen node, and a scheduler chooses again only where
-    /// the choice was taken back: marks the prime claim, then takes the node off the target, guarded
-    /// by UID and resourceVersion. The mark bounds it to once per prime claim, also when the
+    /// the choice was taken back: marks the prime claim, then takes the node off the target, with a
+    /// `test` that it is still this one. The mark bounds it to once per prime claim, also when the
     /// scheduler chooses the same node again.
     GiveNodeBack {
         /// The prime claim as seen.
         prime: Uid,
+        /// The target's choice as seen.
+        node: String,
     },
     /// Deletes the execution and all it owns (foreground).
     DeleteExecution {
