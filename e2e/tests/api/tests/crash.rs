@@ -215,9 +215,9 @@ async fn at_every_write(play: Play, step: usize) {
         }
     }
     println!("{play:?}: {writes} writes, every {step}. in {:?}, not reached: {missed:?}", start.elapsed());
-    // Two looks that fall together save a write; more than that and the crash points are not those meant.
-    let few = missed.len() * 6 <= writes.div_ceil(step) * 2;
-    assert!(few && missed.iter().all(|(_, n)| n + 3 > writes), "not reached: {missed:?} of {writes}");
+    // Looks that fall together save a write, refused ones add one: the last three may not come each time.
+    let at_the_end = missed.iter().all(|(_, n)| n + 3 > writes && *n > 2);
+    assert!(at_the_end, "not reached: {missed:?} of {writes}");
 }
 
 /// How a write is cut, and the fault that does it.
