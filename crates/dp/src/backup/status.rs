@@ -1,6 +1,5 @@
 //! What a backup's status says, folded from its Jobs. Pure.
 
-use super::select;
 use crate::backup::build::{action_name, job_name};
 use crate::error::Stop;
 use api_types::contract::conditions;
@@ -258,9 +257,4 @@ fn gather(status: &mut BackupStatus, infos: Vec<ActionInfo>) {
     if !extras.is_empty() {
         status.extras = extras;
     }
-}
-
-/// Whether a pod is one a new backup could take; used to end a wait for it.
-pub fn ends_wait(pod: &k8s_openapi::api::core::v1::Pod) -> bool {
-    select::is_available(pod)
 }

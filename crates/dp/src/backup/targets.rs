@@ -1,7 +1,7 @@
 //! Finds the pods a backup works on, and wakes it when one that it waits for is there. Database pods
 //! are not cached: they are asked for when a backup starts, and watched only while one waits.
 
-use super::{select, status};
+use super::select;
 use crate::error::{Error, Stop};
 use crate::reasons;
 use api_types::dp::{Backup, BackupStatusTarget, BackupTarget, PodSelectionStrategy};
@@ -68,7 +68,9 @@ impl Targets {
             return;
         };
         let all = target.strategy() == PodSelectionStrategy::All; // these need not be Ready
-        self.wake(backup, watcher::Config::default().labels_from(&selector), move |pod| all || status::ends_wait(pod));
+        self.wake(backup, watcher::Config::default().labels_from(&selector), move |pod| {
+            all || select::is_available(pod)
+        });
     }
 
     /// Looks at the backup again when the pod of that name is back.
