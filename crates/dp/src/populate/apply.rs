@@ -58,7 +58,8 @@ impl Hands {
         };
         self.writer.apply_status(&self.claims(seen), &claim.name_any(), &body).await?;
         if state.attempt > seen.state.attempt {
-            self.events.normal(claim, event_reasons::claim::START, &report.message).await;
+            let text = if state.provision_only { &report.message } else { status::STARTED };
+            self.events.normal(claim, event_reasons::claim::START, text).await;
         }
         match report.restore {
             "True" => self.events.normal(claim, event_reasons::claim::SUCCEED, &report.message).await,

@@ -3,7 +3,7 @@
 use super::decide::Intent;
 use super::rebind::Attempt;
 use crate::context::LAST_APPLIED;
-use api_types::contract::{annotations, labels, names::POPULATE_PREFIX};
+use api_types::contract::{annotations, labels, names};
 use api_types::dp::{
     BackupRef, ClaimMetadata, DataRestorePolicy, PrepareDataConfig, RequiredPolicyForAllPodSelection, Restore,
     RestoreSpec, RestoreVolumeClaim, SchedulingSpec, SourceOfOneToMany,
@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 
 /// Name of the prime claim and of the execution of a claim; it never changes (design D8).
 pub fn prime_name(claim: &PersistentVolumeClaim) -> String {
-    format!("{}{}", POPULATE_PREFIX, claim.uid().unwrap_or_default())
+    names::populate(&claim.uid().unwrap_or_default())
 }
 
 /// The claim's own wish, without what ties it to a source.
@@ -78,7 +78,7 @@ pub fn execution(
         ..SchedulingSpec::default()
     });
     if let Some(node) = node {
-        scheduling.node_selector.insert("kubernetes.io/hostname".into(), node.into());
+        scheduling.node_selector.insert(labels::HOSTNAME.into(), node.into());
     }
     let from_one = intent.source_pod.as_ref().map(|pod| RequiredPolicyForAllPodSelection {
         data_restore_policy: DataRestorePolicy::OneToMany,

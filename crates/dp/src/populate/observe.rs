@@ -166,6 +166,9 @@ fn prime_of(claim: &PersistentVolumeClaim, target: &Uid, waits: bool) -> Prime {
         attempt: number(notes, annotations::ATTEMPT),
         started: notes.contains_key(annotations::EXECUTION),
         deleting: claim.metadata.deletion_timestamp.is_some(),
+        provisioner_asked: [annotations::STORAGE_PROVISIONER, annotations::BETA_STORAGE_PROVISIONER]
+            .iter()
+            .any(|key| notes.contains_key(*key)),
         bound_to: claim.spec.as_ref().and_then(|s| s.volume_name.clone()).filter(|n| bound && !n.is_empty()),
         gave_back: notes.contains_key(annotations::NODE_GIVEN_BACK),
         made_for: notes.get(annotations::MADE_FOR_NODE).cloned().filter(|n| waits && !n.is_empty()),

@@ -98,8 +98,12 @@ fn carry(seen: &Observed, write: Write) -> Plan {
                 Err(stop) => return stopped(seen, stop),
             };
             let state = State { attempt, provision_only, retry: seen.retry.clone(), ..seen.state.clone() };
-            let message = if provision_only { "Provisioning PVC without data restore" } else { "Populator started" };
-            Plan::Store(Report::waiting(crate::reasons::POPULATING_DATA, message), state)
+            let report = if provision_only {
+                Report::waiting(crate::reasons::POPULATING_DATA, "Provisioning PVC without data restore")
+            } else {
+                Report::of_blocker(Blocker::Provisioning, &seen.prime_name)
+            };
+            Plan::Store(report, state)
         }
         Write::CreatePrime { .. } => match &seen.intent {
             Ok(_) => Plan::CreatePrime,

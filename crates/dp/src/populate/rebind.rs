@@ -126,6 +126,9 @@ fn with_prime(seen: &Observed, prime: &Prime) -> Next {
     match execution {
         // It was there, or was about to be: nobody knows what was written.
         None if prime.started => begin_next(seen),
+        // The binder's first write to a claim is done once: meeting one of ours it fails, and is repeated only by
+        // its resync of 15 s.
+        None if !prime.provisioner_asked && prime.bound_to.is_none() => Next::Wait(Blocker::Provisioning),
         None => Next::Write(Write::StartExecution { prime: prime.uid.clone(), attempt: seen.target.attempt }),
         Some(e) if e.prime != prime.uid => begin_next(seen),
         Some(e) => match e.progress {

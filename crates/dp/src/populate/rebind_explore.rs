@@ -146,6 +146,7 @@ impl World {
                 if p.uid != *prime {
                     return None;
                 }
+                assert!(p.provisioner_asked || p.bound_to.is_some(), "written under the binder's first write");
                 p.started = true;
                 w.in_flight = Some(InFlight { second: true, ..flying.clone() });
             }
@@ -166,6 +167,7 @@ impl World {
                 if p.uid != *prime {
                     return None;
                 }
+                assert!(p.provisioner_asked || p.bound_to.is_some(), "written under the binder's first write");
                 p.gave_back = true;
                 w.in_flight = Some(InFlight { second: true, ..flying.clone() });
             }
@@ -234,6 +236,14 @@ impl World {
             && prime.node == prime.made_for
             && !prime.deleting
         {
+            if !prime.provisioner_asked {
+                let mut w = self.clone();
+                if let Some(p) = &mut w.seen.prime {
+                    p.provisioner_asked = true;
+                }
+                out.push(w);
+            }
+            // With or without a provisioner: a volume that is there already is bound at once.
             let mut w = self.clone();
             let name = w.fresh("v");
             w.seen.volumes.push(Volume { name: name.clone(), claimed_by: Some(prime.uid.clone()), proof: None });
@@ -391,7 +401,7 @@ impl World {
                 w.touch();
             });
         }
-        if base.seen.prime.as_ref().is_some_and(|p| p.node.is_some() && p.bound_to.is_none()) {
+        if base.seen.prime.as_ref().is_some_and(|p| p.node.is_some() && p.provisioner_asked && p.bound_to.is_none()) {
             event(&|w| {
                 if let Some(p) = &mut w.seen.prime {
                     p.node = None; // the provisioner can not serve there

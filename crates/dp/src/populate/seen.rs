@@ -56,6 +56,8 @@ pub struct Prime {
     pub started: bool,
     /// A deletion timestamp is set.
     pub deleting: bool,
+    /// The binder asked a provisioner for its volume (annotation `storage-provisioner`).
+    pub provisioner_asked: bool,
     /// Bound volume, once the claim's phase says Bound.
     pub bound_to: Option<String>,
     /// Node it was made for; `None` with an `Immediate` class.
@@ -165,7 +167,7 @@ pub enum Blocker {
     Cleanup,
     /// The execution runs; woken by its status.
     Execution,
-    /// The prime claim has no volume yet; woken by the binder.
+    /// The prime claim has no volume yet, or nobody was asked for one; woken by the binder.
     Provisioning,
     /// `bind-completed` is not on the target yet; woken by the binder.
     Binding,

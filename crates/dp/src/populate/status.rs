@@ -11,6 +11,9 @@ use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::ResourceExt;
 use serde_json::{Value, json};
 
+/// Message while the data is being written.
+pub const STARTED: &str = "Populator started";
+
 /// What the conditions are to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
@@ -82,7 +85,7 @@ impl Report {
                 reasons::WAIT_FOR_CLEANUP,
                 format!("waiting until claim, Restore and Jobs named {prime} of an earlier attempt are gone"),
             ),
-            Blocker::Execution => Self::waiting(reasons::POPULATING_DATA, "Populator started"),
+            Blocker::Execution => Self::waiting(reasons::POPULATING_DATA, STARTED),
             Blocker::Provisioning => {
                 Self::waiting(reasons::WAIT_FOR_BINDING, format!("waiting for a volume for claim {prime}"))
             }

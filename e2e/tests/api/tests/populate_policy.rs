@@ -180,6 +180,30 @@ async fn d9_controller_manager_restarts_under_the_running_pod() {
     assert_eq!(assert_filled(&stage, company, &claim).await, 1, "one attempt was enough");
 }
 
+/// The binder asks for a volume with a write to the prime claim. A write of ours that comes first makes that one fail,
+/// and the binder repeats it only with its resync, so a restore stood still for up to 15 s.
+#[tokio::test]
+async fn d9_the_prime_claim_is_not_written_before_its_provisioner_is_asked() {
+    let (stage, company) = stage("first").await;
+    let turn = CONTROLLERS.lock().await;
+    stage.server.stop(Component::ControllerManager);
+    let claim = Claim::new("data", IMMEDIATE).from_backup("b").create(&stage.client, &stage.namespace).await;
+    until_restore(&stage, "data", "Unknown", "WaitForBinding").await;
+    let name = prime_name(&claim);
+    wait::eventually(PATIENCE, "the prime claim", async || claims(&stage).get(&name).await.map_err(|e| e.to_string()))
+        .await;
+    wait::stays(Duration::from_secs(1), "the prime claim is as it was made", async || {
+        let prime = claims(&stage).get(&name).await.map_err(|e| e.to_string())?;
+        let by = prime.managed_fields().iter().filter_map(|f| f.operation.clone()).collect::<Vec<_>>();
+        if by.len() == 1 { Ok(()) } else { Err(format!("{:?}", prime.managed_fields())) }
+    })
+    .await;
+    stage.server.start_component(Component::ControllerManager).await;
+    drop(turn);
+    let claim = until_restore(&stage, "data", "True", "Succeed").await;
+    assert_eq!(assert_filled(&stage, company, &claim).await, 1);
+}
+
 /// Case 22: the target has its volume name but not yet the binder's mark: prime claim and verdict wait.
 #[tokio::test]
 async fn restore_22_the_prime_claim_stays_until_the_bind_is_complete() {
