@@ -30,11 +30,6 @@ pub fn cut(name: &str, limit: usize) -> &str {
     name.get(..end).unwrap_or_default().trim_end_matches(['-', '.'])
 }
 
-/// The first eight characters of a UID, as the wire names carry it.
-pub fn short_uid(uid: &str) -> &str {
-    uid.get(..8).unwrap_or(uid)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

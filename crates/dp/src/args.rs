@@ -1,5 +1,6 @@
 //! Flags of the dp operator. Flag wins over environment, environment over default.
 
+use api_types::contract::config;
 use controller_kit::run::Settings;
 
 /// Backs up and restores databases on Kubernetes: BackupRepos, Backups, Restores, and claims whose
@@ -11,16 +12,16 @@ pub struct Args {
     #[command(flatten)]
     pub settings: Settings,
     /// Image of the mover, installed into every Job.
-    #[arg(long, env = "DATASAFED_IMAGE", default_value = concat!("docker.io/local/datasafed:", env!("CARGO_PKG_VERSION")))]
+    #[arg(long, env = config::DATASAFED_IMAGE, default_value = concat!("docker.io/local/datasafed:", env!("CARGO_PKG_VERSION")))]
     pub mover_image: String,
     /// Give containers without requests a limit of zero, so that no LimitRange chooses for them.
-    #[arg(long, env = "DATAPROTECTION_ZERO_RESOURCE_FOR_UNSET", default_value_t = true, action = clap::ArgAction::Set)]
+    #[arg(long, env = config::ZERO_RESOURCE_FOR_UNSET, default_value_t = true, action = clap::ArgAction::Set)]
     pub zero_resource_for_unset: bool,
     /// Service account that action pods run under, made in each namespace.
-    #[arg(long, env = "WORKER_SERVICE_ACCOUNT_NAME", default_value = "kubeblocks-dataprotection-worker")]
+    #[arg(long, env = config::WORKER_SERVICE_ACCOUNT_NAME, default_value = config::DEFAULT_WORKER_SERVICE_ACCOUNT)]
     pub worker_service_account: String,
     /// ClusterRole bound to that account.
-    #[arg(long, env = "WORKER_CLUSTER_ROLE_NAME", default_value = "kubeblocks-dataprotection-worker-role")]
+    #[arg(long, env = config::WORKER_CLUSTER_ROLE_NAME, default_value = config::DEFAULT_WORKER_CLUSTER_ROLE)]
     pub worker_cluster_role: String,
     /// Service accounts that a Restore may name, comma separated; none when empty.
     #[arg(long, env = "HOLDFAST_ALLOWED_SERVICE_ACCOUNTS", value_delimiter = ',')]

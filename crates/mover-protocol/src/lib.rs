@@ -157,6 +157,17 @@ impl RunResult {
     pub fn parse(message: &str) -> Option<Self> {
         serde_json::from_str::<Self>(message).ok().filter(|result| result.v == 1)
     }
+
+    /// Why the run failed, for people: its message, or `otherwise` where it left none, the exit code, and the last
+    /// output where there was any.
+    pub fn failure(&self, otherwise: &str) -> String {
+        let said = if self.message.is_empty() { otherwise } else { &self.message };
+        let told = format!("{said} (exit code {})", self.exit);
+        match self.log_tail.trim() {
+            "" => told,
+            tail => format!("{told}; last output: {tail}"),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -169,6 +180,15 @@ mod tests {
             serde_json::from_str(r#"{"totalSize":"7","phase":"Completed","path":"/x","extras":[{"a":"b"}]}"#).unwrap();
         let back = serde_json::to_value(&info).unwrap();
         assert_eq!(back, serde_json::json!({"totalSize":"7","extras":[{"a":"b"}]}));
+    }
+
+    #[test]
+    fn failure_names_what_is_known_and_nothing_else() {
+        let parse = |text: &str| RunResult::parse(text).unwrap();
+        let silent = parse(r#"{"v":1,"exit":3,"reason":"Producer","elapsedMs":5}"#);
+        assert_eq!(silent.failure("the pod failed"), "the pod failed (exit code 3)");
+        let told = parse(r#"{"v":1,"exit":1,"reason":"NoSpace","message":"full","elapsedMs":5,"logTail":"a\nb\n"}"#);
+        assert_eq!(told.failure("the pod failed"), "full (exit code 1); last output: a\nb");
     }
 
     #[test]

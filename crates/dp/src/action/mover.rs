@@ -4,17 +4,11 @@
 //! calls `/datasafed install`; actions run under `datasafed run` (design D20).
 
 use super::env::literal;
+use api_types::contract::pods;
 use k8s_openapi::api::core::v1::{
     Container, EmptyDirVolumeSource, EnvVar, PersistentVolumeClaimVolumeSource, PodSpec, Volume, VolumeMount,
 };
 use mover_protocol as protocol;
-
-/// Name of the volume that holds the mover.
-pub const BIN_VOLUME: &str = "dp-datasafed-bin";
-/// Name of the volume of a mounted repository.
-pub const REPO_VOLUME: &str = "dp-backup-data";
-/// Name of the init container that installs the mover.
-pub const INSTALLER: &str = "dp-copy-datasafed";
 
 /// How a pod reaches its repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,22 +27,22 @@ pub fn inject(spec: &mut PodSpec, repository: Option<&Repository>, image: &str, 
     let mut env: Vec<EnvVar> = Vec::new();
     if let Some(Repository::Mounted { claim }) = repository {
         volumes.push(Volume {
-            name: REPO_VOLUME.into(),
+            name: pods::VOLUME_BACKUP_DATA.into(),
             persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
                 claim_name: claim.clone(),
                 read_only: None,
             }),
             ..Volume::default()
         });
-        mounts.push(mount(REPO_VOLUME, protocol::MOUNT_PATH));
+        mounts.push(mount(pods::VOLUME_BACKUP_DATA, protocol::MOUNT_PATH));
         env.push(literal(protocol::env::LOCAL_BACKEND_PATH, protocol::MOUNT_PATH));
     }
     volumes.push(Volume {
-        name: BIN_VOLUME.into(),
+        name: pods::VOLUME_DATASAFED_BIN.into(),
         empty_dir: Some(EmptyDirVolumeSource::default()),
         ..Volume::default()
     });
-    mounts.push(mount(BIN_VOLUME, protocol::BIN_DIR));
+    mounts.push(mount(pods::VOLUME_DATASAFED_BIN, protocol::BIN_DIR));
     env.push(literal(protocol::env::BIN_PATH, protocol::BIN_DIR));
 
     let sidecars = spec.init_containers.iter_mut().flatten();
@@ -57,11 +51,11 @@ pub fn inject(spec: &mut PodSpec, repository: Option<&Repository>, image: &str, 
         container.env.get_or_insert_default().extend(env.iter().cloned());
     }
     let mut installer = Container {
-        name: INSTALLER.into(),
+        name: pods::CONTAINER_COPY_DATASAFED.into(),
         image: Some(image.into()),
         image_pull_policy: Some("IfNotPresent".into()),
         command: Some(vec!["/datasafed".into(), "install".into(), protocol::BIN_DIR.into()]),
-        volume_mounts: Some(vec![mount(BIN_VOLUME, protocol::BIN_DIR)]),
+        volume_mounts: Some(vec![mount(pods::VOLUME_DATASAFED_BIN, protocol::BIN_DIR)]),
         security_context: Some(super::pod::restricted_container()),
         ..Container::default()
     };

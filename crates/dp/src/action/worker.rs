@@ -1,6 +1,8 @@
 //! The service account that action pods run under, one per namespace (contract-dp §10.8).
 
 use crate::error::Error;
+use api_types::contract::labels;
+use api_types::contract::names::ROLE_BINDING_SUFFIX;
 use controller_kit::writes::Writer;
 use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::rbac::v1::RoleBinding;
@@ -47,13 +49,13 @@ impl Workers {
             return Ok(());
         }
         let account = &self.names.account;
-        let labels = json!({"app.kubernetes.io/managed-by": "kubeblocks-dataprotection"});
+        let labels = json!({labels::MANAGED_BY: labels::MANAGED_BY_DP});
         let body = json!({
             "apiVersion": "v1", "kind": "ServiceAccount",
             "metadata": {"name": account, "namespace": namespace, "labels": labels},
         });
         writer.apply(&writer.namespaced::<ServiceAccount>(namespace), account, &body).await?;
-        let binding = format!("{account}-rolebinding");
+        let binding = format!("{account}{ROLE_BINDING_SUFFIX}");
         let body = json!({
             "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
             "metadata": {"name": binding, "namespace": namespace, "labels": labels},

@@ -5,6 +5,7 @@ use crate::action::mover::{self, Repository, mount};
 use crate::action::{image, pod};
 use crate::error::Stop;
 use crate::reasons;
+use api_types::contract::names::{BACKUP_DATA_PREFIX, uid8};
 use api_types::contract::{annotations, labels, pods};
 use api_types::dp::{Backup, BackupDataActionSpec};
 use controller_kit::names;
@@ -38,14 +39,18 @@ pub struct PodSettings {
 
 /// Name of the action for one target pod, as `status.actions[].name` carries it.
 pub fn action_name(target: &str, pod_index: usize) -> String {
-    if target.is_empty() { format!("dp-backup-{pod_index}") } else { format!("dp-backup-{target}-{pod_index}") }
+    if target.is_empty() {
+        format!("{BACKUP_DATA_PREFIX}-{pod_index}")
+    } else {
+        format!("{BACKUP_DATA_PREFIX}-{target}-{pod_index}")
+    }
 }
 
 /// Name of an action's Job: `<action>-<backup>-<uid8>`, hashed when it would not fit
 /// (behaviour-backup D7).
 pub fn job_name(backup: &Backup, action: &str) -> String {
     let uid = backup.uid().unwrap_or_default();
-    let wire = format!("{action}-{}-{}", backup.name_any(), names::short_uid(&uid));
+    let wire = format!("{action}-{}-{}", backup.name_any(), uid8(&uid));
     names::child(&wire, &[&uid, "backup", action])
 }
 
@@ -251,6 +256,6 @@ fn place_beside(spec: &mut PodSpec, from: &Source<'_>) {
     let target = from.pod.spec.as_ref();
     spec.tolerations = target.and_then(|s| s.tolerations.clone());
     if let Some(node) = target.and_then(|s| s.node_name.clone()) {
-        spec.node_selector = Some(BTreeMap::from([("kubernetes.io/hostname".to_owned(), node)]));
+        spec.node_selector = Some(BTreeMap::from([(labels::HOSTNAME.to_owned(), node)]));
     }
 }

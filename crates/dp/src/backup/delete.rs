@@ -3,6 +3,7 @@
 use super::build::PodSettings;
 use crate::action::mover::{self, Repository};
 use crate::action::pod;
+use api_types::contract::names::{DELETE_INFIX, uid8};
 use api_types::contract::{labels, pods};
 use api_types::dp::Backup;
 use controller_kit::names;
@@ -18,8 +19,8 @@ const BACKOFF_LIMIT: i32 = 2;
 /// `<uid8>-delete-<backup>`.
 pub fn job_name(backup: &Backup) -> String {
     let uid = backup.uid().unwrap_or_default();
-    let wire = format!("{}-delete-{}", names::short_uid(&uid), backup.name_any());
-    names::child(&wire, &[&uid, "delete"])
+    let wire = format!("{}-{DELETE_INFIX}-{}", uid8(&uid), backup.name_any());
+    names::child(&wire, &[&uid, DELETE_INFIX])
 }
 
 /// Deletes `path` and the directories above it that become empty. It carries neither the backup's

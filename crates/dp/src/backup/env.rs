@@ -4,7 +4,7 @@ use super::paths;
 use crate::action::env::{from_secret, literal, merge};
 use crate::error::Stop;
 use crate::reasons;
-use api_types::contract::labels;
+use api_types::contract::{env as names, labels};
 use api_types::dp::{ActionSet, Backup, BackupMethod, BackupStatusTarget};
 use k8s_openapi::api::core::v1::{EnvVar, Pod};
 use kube::ResourceExt;
@@ -37,19 +37,19 @@ pub fn build(from: &Source<'_>) -> Result<Vec<EnvVar>, Stop> {
     let role = from.pod.labels().get(labels::ROLE).cloned().unwrap_or_default();
     env.extend([
         literal(protocol::env::BACKUP_NAME, backup.name_any()),
-        literal("DP_TARGET_POD_NAME", &pod),
-        literal("DP_TARGET_POD_ROLE", role),
+        literal(names::TARGET_POD_NAME, &pod),
+        literal(names::TARGET_POD_ROLE, role),
         literal(protocol::env::BACKUP_BASE_PATH, paths::join(&[&path, &paths::relative(from.target, &pod)])),
         literal(protocol::env::BACKUP_INFO_FILE, protocol::INFO_FILE),
-        literal("DP_TTL", backup.spec.retention_period.clone().unwrap_or_default()),
+        literal(names::TTL, backup.spec.retention_period.clone().unwrap_or_default()),
     ]);
     env.extend(connection(from.target, from.pod)?);
     env.extend(from.action_set.spec.env.iter().cloned());
     env.extend(backup.spec.parameters.iter().map(|p| literal(&p.name, &p.value)));
     for (name, label) in [
-        ("KB_CLUSTER_UID", labels::CLUSTER_UID),
-        ("KB_CLUSTER_NAME", labels::INSTANCE),
-        ("KB_COMP_NAME", labels::COMPONENT_NAME),
+        (names::KB_CLUSTER_UID, labels::CLUSTER_UID),
+        (names::KB_CLUSTER_NAME, labels::INSTANCE),
+        (names::KB_COMP_NAME, labels::COMPONENT_NAME),
     ] {
         if let Some(value) = backup.labels().get(label) {
             env.push(literal(name, value));
@@ -66,16 +66,16 @@ fn connection(target: &BackupStatusTarget, pod: &Pod) -> Result<Vec<EnvVar>, Sto
     let key = |key: Option<&String>| key.filter(|k| !k.is_empty()).cloned();
     let mut env = Vec::new();
     match credential.and_then(|c| Some((c, key(c.host_key.as_ref())?))) {
-        Some((c, key)) => env.push(from_secret("DP_DB_HOST", &c.secret_name, &key)),
-        None => env.push(literal("DP_DB_HOST", host(pod))),
+        Some((c, key)) => env.push(from_secret(names::DB_HOST, &c.secret_name, &key)),
+        None => env.push(literal(names::DB_HOST, host(pod))),
     }
     match credential.and_then(|c| Some((c, key(c.port_key.as_ref())?))) {
-        Some((c, key)) => env.push(from_secret("DP_DB_PORT", &c.secret_name, &key)),
-        None => env.push(literal("DP_DB_PORT", port(target, pod)?.to_string())),
+        Some((c, key)) => env.push(from_secret(names::DB_PORT, &c.secret_name, &key)),
+        None => env.push(literal(names::DB_PORT, port(target, pod)?.to_string())),
     }
     if let Some(c) = credential {
-        env.push(from_secret("DP_DB_PASSWORD", &c.secret_name, c.password_key()));
-        env.push(from_secret("DP_DB_USER", &c.secret_name, c.username_key()));
+        env.push(from_secret(names::DB_PASSWORD, &c.secret_name, c.password_key()));
+        env.push(from_secret(names::DB_USER, &c.secret_name, c.username_key()));
     }
     Ok(env)
 }

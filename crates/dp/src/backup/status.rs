@@ -2,7 +2,7 @@
 
 use crate::backup::build::{action_name, job_name};
 use crate::error::Stop;
-use api_types::contract::conditions;
+use api_types::contract::{BACKUP_FORMAT_VERSION, conditions};
 use api_types::dp::{
     ActionPhase, ActionStatus, ActionType, Backup, BackupPhase, BackupStatus, BackupStatusTarget, BackupTimeRange,
 };
@@ -15,9 +15,6 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 use mover_protocol::{ActionInfo, RunResult};
-
-/// Version of the layout of a backup.
-const FORMAT_VERSION: &str = "0.1.0";
 
 /// One blocker, in the only condition a Backup has: it is there exactly while something blocks.
 pub fn blocked(status: &mut BackupStatus, stop: &Stop, generation: Option<i64>, now: Timestamp) {
@@ -72,7 +69,7 @@ pub struct Start {
 pub fn started(backup: &Backup, start: Start, now: Timestamp) -> BackupStatus {
     let mut status = backup.status.clone().unwrap_or_default();
     unblocked(&mut status);
-    status.format_version = Some(FORMAT_VERSION.into());
+    status.format_version = Some(BACKUP_FORMAT_VERSION.into());
     status.phase = Some(BackupPhase::Running);
     status.start_timestamp = Some(Time(now));
     status.path = Some(start.path);
@@ -199,7 +196,7 @@ fn fold_action(action: &mut ActionStatus, outcome: &ActionOutcome, now: Timestam
         }
         JobState::Failed { at, why, message } => {
             let told = message.as_deref().and_then(RunResult::parse);
-            let text = told.map_or_else(|| why.clone(), |r| told_by_wrapper(&r, why));
+            let text = told.map_or_else(|| why.clone(), |r| r.failure(why));
             fail(action, at.unwrap_or(now), text);
             None
         }
@@ -211,16 +208,6 @@ fn fold_action(action: &mut ActionStatus, outcome: &ActionOutcome, now: Timestam
             action.time_range = info.time_range.as_ref().map(time_range);
             Some(info)
         }
-    }
-}
-
-fn told_by_wrapper(result: &RunResult, why: &str) -> String {
-    let said = if result.message.is_empty() { why } else { &result.message };
-    let code = result.exit;
-    if result.log_tail.is_empty() {
-        format!("{said} (exit code {code})")
-    } else {
-        format!("{said} (exit code {code}); last output: {}", result.log_tail.trim())
     }
 }
 

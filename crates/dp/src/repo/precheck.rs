@@ -3,6 +3,7 @@
 use crate::action::mover::mount;
 use crate::action::{env, pod};
 use crate::backup::build::PodSettings;
+use api_types::contract::names::{PRE_CHECK_PREFIX, uid8};
 use api_types::contract::{annotations, labels, pods};
 use api_types::dp::BackupRepo;
 use controller_kit::names;
@@ -18,8 +19,8 @@ const BACKOFF_LIMIT: i32 = 2;
 /// Name of the Job and of its claim: `pre-check-<uid8>-<repo>`.
 pub fn name(repo: &BackupRepo) -> String {
     let uid = repo.uid().unwrap_or_default();
-    let wire = format!("pre-check-{}-{}", names::short_uid(&uid), repo.name_any());
-    names::child(&wire, &[&uid, "pre-check"])
+    let wire = format!("{PRE_CHECK_PREFIX}-{}-{}", uid8(&uid), repo.name_any());
+    names::child(&wire, &[&uid, PRE_CHECK_PREFIX])
 }
 
 /// Writes, reads back and removes `<path prefix>/precheck.txt` through the mover.

@@ -6,6 +6,7 @@ use crate::action::mover::Repository;
 use crate::context::Context;
 use crate::error::{Error, Stop};
 use crate::reasons;
+use api_types::contract::names::JOB_OBJECT_KEY_PREFIX;
 use api_types::contract::{annotations, events as event_reasons, labels};
 use api_types::dp::{Restore, RestorePhase, RestoreStatus};
 use controller_kit::clock;
@@ -176,7 +177,7 @@ impl Hands {
         let Some(action) = actions.and_then(|a| a.prepare_data.first()) else {
             return Ok(());
         };
-        let name = action.object_key.trim_start_matches("Job/");
+        let name = action.object_key.trim_start_matches(JOB_OBJECT_KEY_PREFIX);
         let body = json!({"metadata": {"uid": action.job_uid}, "spec": {"suspend": false}});
         match self.writer.merge(&self.jobs(seen), name, &body).await {
             Err(error) if !error.is_not_found() => Err(error.into()),

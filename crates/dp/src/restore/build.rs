@@ -9,6 +9,7 @@ use crate::action::{image, pod};
 use crate::backup::build::PodSettings;
 use crate::error::Stop;
 use crate::reasons;
+use api_types::contract::names::{PREPARE_DATA_PREFIX, uid8};
 use api_types::contract::{annotations, labels, pods};
 use api_types::dp::{Backup, Restore, RestoreVolumeClaim};
 use controller_kit::names;
@@ -22,13 +23,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Resource, ResourceExt};
 use std::collections::BTreeMap;
 
-const EXTRAS_DIR: &str = "/dp_downward";
-const EXTRAS_FILE: &str = "status_extras";
-
 /// `restore-preparedata-<uid8>-<backup>-<index>`, hashed when it would not fit.
 pub fn job_name(restore: &Restore, backup: &str, index: usize) -> String {
     let uid = restore.uid().unwrap_or_default();
-    let wire = format!("restore-preparedata-{}-{backup}-{index}", names::short_uid(&uid));
+    let wire = format!("{PREPARE_DATA_PREFIX}-{}-{backup}-{index}", uid8(&uid));
     names::child(&wire, &[&uid, "prepareData", backup, &index.to_string()])
 }
 
@@ -92,7 +90,7 @@ pub fn prepare_data_job(
     let note = extras.and_then(|e| serde_json::to_string(e).ok());
     if note.is_some() {
         pod_volumes.push(extras_volume());
-        mounts.push(mount(pods::VOLUME_DOWNWARD, EXTRAS_DIR));
+        mounts.push(mount(pods::VOLUME_DOWNWARD, pods::PATH_DOWNWARD));
     }
     let env = env::build(restore, set);
     let mut container = Container {
@@ -154,7 +152,7 @@ fn job(restore: &Restore, set: &Set<'_>, index: usize, spec: PodSpec, extras: Op
 
 /// `dp-claim-<claim>`, hashed when it would not fit.
 fn volume_name(claim: &str) -> String {
-    names::child(&format!("dp-claim-{claim}"), &[claim])
+    names::child(&format!("{}{claim}", pods::VOLUME_CLAIM_PREFIX), &[claim])
 }
 
 fn extras_volume() -> Volume {
@@ -162,7 +160,7 @@ fn extras_volume() -> Volume {
         name: pods::VOLUME_DOWNWARD.into(),
         downward_api: Some(DownwardAPIVolumeSource {
             items: Some(vec![DownwardAPIVolumeFile {
-                path: EXTRAS_FILE.into(),
+                path: pods::FILE_STATUS_EXTRAS.into(),
                 field_ref: Some(ObjectFieldSelector {
                     field_path: format!("metadata.annotations['{}']", annotations::BACKUP_EXTRAS),
                     api_version: None,

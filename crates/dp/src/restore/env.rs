@@ -3,6 +3,7 @@
 use crate::action::env::{literal, merge};
 use crate::action::go_time;
 use crate::backup::paths;
+use api_types::contract::env as names;
 use api_types::dp::{ActionSet, Backup, Restore};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::EnvVar;
@@ -31,34 +32,37 @@ pub fn build(restore: &Restore, set: &Set<'_>) -> Vec<EnvVar> {
         .env
         .iter()
         .rev()
-        .find(|v| v.name == "DP_TIME_FORMAT")
+        .find(|v| v.name == names::TIME_FORMAT)
         .and_then(|v| v.value.clone())
         .unwrap_or_else(|| go_time::RFC3339.into());
     let mut env = vec![literal(protocol::env::BACKUP_NAME, set.backup.name_any())];
     env.extend(location(restore, set));
     if let Some(base) = set.base {
-        env.push(literal("DP_BASE_BACKUP_NAME", base.name_any()));
+        env.push(literal(names::BASE_BACKUP_NAME, base.name_any()));
     }
     if !set.ancestors.is_empty() {
         let names: Vec<String> = set.ancestors.iter().map(|b| b.name_any()).collect();
-        env.push(literal("DP_ANCESTOR_INCREMENTAL_BACKUP_NAMES", names.join(",")));
+        env.push(literal(names::ANCESTOR_INCREMENTAL_BACKUP_NAMES, names.join(",")));
     }
     let zone = |b: &Backup| b.status.as_ref()?.time_range.as_ref()?.time_zone.clone();
     let text = |b: &Backup, at: Timestamp| go_time::format(at, zone(b).as_deref(), &layout);
     if let Some(stop) = stop_time(set.backup) {
-        env.push(literal("DP_BACKUP_STOP_TIME", text(set.backup, stop)));
+        env.push(literal(names::BACKUP_STOP_TIME, text(set.backup, stop)));
     }
     if let Some(base) = set.base {
-        for (name, at) in [("START", start_time(base)), ("STOP", stop_time(base))] {
+        for (time, timestamp, at) in [
+            (names::BASE_BACKUP_START_TIME, names::BASE_BACKUP_START_TIMESTAMP, start_time(base)),
+            (names::BASE_BACKUP_STOP_TIME, names::BASE_BACKUP_STOP_TIMESTAMP, stop_time(base)),
+        ] {
             if let Some(at) = at {
-                env.push(literal(&format!("DP_BASE_BACKUP_{name}_TIME"), text(base, at)));
-                env.push(literal(&format!("DP_BASE_BACKUP_{name}_TIMESTAMP"), at.as_second().to_string()));
+                env.push(literal(time, text(base, at)));
+                env.push(literal(timestamp, at.as_second().to_string()));
             }
         }
     }
     if let Some(at) = restore.spec.restore_time.as_ref().and_then(|t| t.parse::<Timestamp>().ok()) {
-        env.push(literal("DP_RESTORE_TIME", text(set.backup, at)));
-        env.push(literal("DP_RESTORE_TIMESTAMP", at.as_second().to_string()));
+        env.push(literal(names::RESTORE_TIME, text(set.backup, at)));
+        env.push(literal(names::RESTORE_TIMESTAMP, at.as_second().to_string()));
     }
     env.extend(restore.spec.parameters.iter().map(|p| literal(&p.name, &p.value)));
     env.extend(set.action_set.spec.env.iter().cloned());
@@ -78,8 +82,8 @@ fn location(restore: &Restore, set: &Set<'_>) -> Vec<EnvVar> {
     let relative = relative.trim_start_matches('/');
     let root = path.rsplit_once('/').map_or("/", |(root, _)| root);
     vec![
-        literal("DP_TARGET_RELATIVE_PATH", relative),
-        literal("DP_BACKUP_ROOT_PATH", root),
+        literal(names::TARGET_RELATIVE_PATH, relative),
+        literal(names::BACKUP_ROOT_PATH, root),
         literal(protocol::env::BACKUP_BASE_PATH, paths::join(&[&path, relative])),
     ]
 }

@@ -4,6 +4,7 @@ use super::build::job_name;
 use super::plan::{ClaimSeen, JobSeen, Observed};
 use crate::context::Stores;
 use crate::error::Error;
+use api_types::contract::names::JOB_OBJECT_KEY_PREFIX;
 use api_types::contract::{annotations, labels, pods};
 use api_types::dp::{Restore, RestoreActionPhase};
 use controller_kit::writes::Writer;
@@ -97,7 +98,7 @@ async fn confirm_vanished(seen: &mut Observed, writer: &Writer) -> Result<(), Er
         return Ok(());
     }
     let owner = seen.restore.uid().unwrap_or_default();
-    let name = action.object_key.trim_start_matches("Job/");
+    let name = action.object_key.trim_start_matches(JOB_OBJECT_KEY_PREFIX);
     let api = writer.namespaced::<Job>(&seen.restore.namespace().unwrap_or_default());
     if let Some(job) = writer.get(&api, name).await? {
         seen.job = job_seen(&job, &owner, &[]);

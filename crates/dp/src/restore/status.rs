@@ -5,6 +5,7 @@ use super::plan::{JobSeen, Observed};
 use crate::error::Stop;
 use crate::reasons;
 use api_types::contract::conditions;
+use api_types::contract::names::{JOB_OBJECT_KEY_PREFIX, PREPARE_DATA_ACTION_PREFIX};
 use api_types::dp::{RestoreActionPhase, RestorePhase, RestoreStatus, RestoreStatusAction, RestoreStatusActions};
 use controller_kit::conditions::{self as kit, Status};
 use controller_kit::error::Class;
@@ -84,9 +85,9 @@ pub fn recorded(seen: &Observed, now: Timestamp) -> RestoreStatus {
     let name = job_name(&seen.restore, &backup, 0);
     status.actions = Some(RestoreStatusActions {
         prepare_data: vec![RestoreStatusAction {
-            name: "prepareData-0".into(),
+            name: format!("{PREPARE_DATA_ACTION_PREFIX}0"),
             backup_name: backup,
-            object_key: format!("Job/{name}"),
+            object_key: format!("{JOB_OBJECT_KEY_PREFIX}{name}"),
             status: RestoreActionPhase::Processing,
             message: Some(format!("\"Job/{name}\" is processing")),
             start_time: Some(Time(now)),
@@ -164,15 +165,10 @@ fn fold_action(action: &mut RestoreStatusAction, job: &JobSeen, now: Timestamp) 
         }
         Some(JobState::Failed { at, why, message }) => {
             let told = message.as_deref().and_then(RunResult::parse);
-            end(RestoreActionPhase::Failed, *at, told.map_or_else(|| why.clone(), |r| told_by_wrapper(&r, why)));
+            end(RestoreActionPhase::Failed, *at, told.map_or_else(|| why.clone(), |r| r.failure(why)));
         }
     }
     folded
-}
-
-fn told_by_wrapper(result: &RunResult, why: &str) -> String {
-    let said = if result.message.is_empty() { why } else { &result.message };
-    format!("{said} (exit code {}); last output: {}", result.exit, result.log_tail.trim())
 }
 
 /// Name for events: the restore and what it came to.
