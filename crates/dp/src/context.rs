@@ -1,7 +1,7 @@
 //! What every controller of this process shares: caches, settings, worker accounts.
 
+use crate::action::pod::PodSettings;
 use crate::action::worker::Workers;
-use crate::backup::build::PodSettings;
 use api_types::contract::{annotations, labels, names::POPULATE_PREFIX};
 use api_types::dp::{ActionSet, Backup, BackupPolicy, BackupRepo, GROUP, Restore, StorageProvider};
 use controller_kit::stores::Store;

@@ -1,8 +1,8 @@
 //! Which caches exist, which controller sees which, and what wakes an object.
 
+use crate::action::pod::PodSettings;
 use crate::action::worker::{WorkerNames, Workers};
 use crate::args::Args;
-use crate::backup::build::PodSettings;
 use crate::context::{Context, Stores, names_our_source};
 use crate::{actionset, backup, policy, populate, provider, repo, restore};
 use api_types::contract::labels;

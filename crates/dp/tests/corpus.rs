@@ -4,7 +4,8 @@
 
 use api_types::dp::{ActionSet, Backup, BackupMethod, BackupStatusTarget, Restore};
 use dp::action::mover::Repository;
-use dp::backup::build::{PodSettings, data_job};
+use dp::action::pod::PodSettings;
+use dp::backup::build::data_job;
 use dp::backup::env::Source;
 use dp::restore::build::prepare_data_job;
 use dp::restore::env::Set;

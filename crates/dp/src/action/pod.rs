@@ -5,6 +5,17 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
+/// Images and switches of the operator that go into pods.
+#[derive(Clone, Debug)]
+pub struct PodSettings {
+    /// `DATASAFED_IMAGE`.
+    pub mover_image: String,
+    /// `DATAPROTECTION_ZERO_RESOURCE_FOR_UNSET`.
+    pub zero_resources: bool,
+    /// Name of the worker's service account.
+    pub worker_account: String,
+}
+
 /// Capabilities an action keeps: it restores files of any owner into volumes (design D12).
 const KEPT: [&str; 6] = ["DAC_OVERRIDE", "CHOWN", "FOWNER", "SETUID", "SETGID", "KILL"];
 

@@ -1,11 +1,12 @@
 //! Carries out what `plan` decided for a Backup.
 
-use super::build::{self, PodSettings};
+use super::build;
 use super::env::Source;
 use super::plan::{Observed, Plan, Ready};
 use super::targets::Targets;
 use super::{delete, status};
 use crate::action::mover::Repository;
+use crate::action::pod::PodSettings;
 use crate::context::Context;
 use crate::error::{Error, Stop};
 use crate::reasons;

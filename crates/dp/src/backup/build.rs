@@ -2,6 +2,7 @@
 
 use super::env::{self, Source};
 use crate::action::mover::{self, Repository, mount};
+use crate::action::pod::PodSettings;
 use crate::action::{image, pod};
 use crate::error::Stop;
 use crate::reasons;
@@ -25,17 +26,6 @@ const OBJECT_DIR: &str = "/holdfast";
 const OBJECT_FILE: &str = "backup.json";
 /// Largest Backup object that travels as an annotation; the limit of all annotations is 256 KiB.
 const OBJECT_LIMIT: usize = 200 * 1024;
-
-/// Images and switches of the operator that go into pods.
-#[derive(Clone, Debug)]
-pub struct PodSettings {
-    /// `DATASAFED_IMAGE`.
-    pub mover_image: String,
-    /// `DATAPROTECTION_ZERO_RESOURCE_FOR_UNSET`.
-    pub zero_resources: bool,
-    /// Name of the worker's service account.
-    pub worker_account: String,
-}
 
 /// Name of the action for one target pod, as `status.actions[].name` carries it.
 pub fn action_name(target: &str, pod_index: usize) -> String {

@@ -1,8 +1,8 @@
 //! The Job that deletes a backup's files (behaviour-backup §6.9; no shell: D2, D31).
 
-use super::build::PodSettings;
 use crate::action::mover::{self, Repository};
 use crate::action::pod;
+use crate::action::pod::PodSettings;
 use api_types::contract::names::{DELETE_INFIX, uid8};
 use api_types::contract::{labels, pods};
 use api_types::dp::Backup;

@@ -6,7 +6,7 @@
 //!
 //! The volume changes hands in three writes, each of which can be the last before a crash: the
 //! volume's claim reference (with the proof), the target's volume name, the deletion of the prime
-//! claim. `rebind_explore.rs` walks every order of these writes, losses and foreign events.
+//! claim. `rebind_explore` walks every order of these writes, losses and foreign events.
 //! Source of the rules: design D5, D7, D8, D9; behaviour-restore §6, §13, §18.
 
 pub use super::seen::{

@@ -1,8 +1,8 @@
 //! The Job that proves that a repository can be written and read (behaviour-backup §11.3).
 
 use crate::action::mover::mount;
+use crate::action::pod::PodSettings;
 use crate::action::{env, pod};
-use crate::backup::build::PodSettings;
 use api_types::contract::names::{PRE_CHECK_PREFIX, uid8};
 use api_types::contract::{annotations, labels, pods};
 use api_types::dp::BackupRepo;

@@ -5,8 +5,8 @@
 
 use super::env::{self, Set};
 use crate::action::mover::{self, Repository, mount};
+use crate::action::pod::PodSettings;
 use crate::action::{image, pod};
-use crate::backup::build::PodSettings;
 use crate::error::Stop;
 use crate::reasons;
 use api_types::contract::names::{PREPARE_DATA_PREFIX, uid8};

@@ -16,6 +16,19 @@ use test_kit::crash_proxy::{JournalEntry, Request};
 use test_kit::provisioner::DRIVER;
 use test_kit::{Fault, Outcome, wait};
 
+/// A stage of this name with a completed Backup `b`.
+pub async fn ready(name: &str) -> (Stage, &'static Company) {
+    let (stage, company) = crate::stage(name).await;
+    let actions = crate::objects::action_set(&stage, crate::objects::prepare_data()).await;
+    crate::objects::completed_backup(&stage, "b", &actions).await;
+    (stage, company)
+}
+
+/// The claim `data`, to be filled from Backup `b`.
+pub async fn claim_from_b(stage: &Stage, class: &str) -> PersistentVolumeClaim {
+    builders::Claim::new("data", class).from_backup("b").create(&stage.client, &stage.namespace).await
+}
+
 /// From now on pods of this namespace end so, also those that already wait or run.
 pub fn pods_end(stage: &Stage, company: &Company, outcome: Outcome) {
     let namespace = stage.namespace.clone();

@@ -5,30 +5,19 @@ use e2e_api::objects::{
     self, claims, completed_backup, condition, dp, message, patch_claim, prepare_data, prime_name, until_restore,
 };
 use e2e_api::populate::{
-    assert_filled, delete_claim, events_of, loose_volume, own_class, pods_end, refuse, told, until_execution,
-    until_pod_runs, until_volume, volumes, writes,
+    assert_filled, claim_from_b, delete_claim, loose_volume, own_class, pods_end, ready, refuse, told, until_pod_runs,
+    until_volume, volumes, writes,
 };
 use e2e_api::{Company, IMMEDIATE, OPERATOR, PATIENCE, Stage, stage};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PropagationPolicy};
+use kube::api::{DeleteParams, Patch, PatchParams, PropagationPolicy};
 use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use test_kit::builders::{Binding, Claim};
-use test_kit::{Fault, Outcome, wait};
-
-async fn ready(name: &str) -> (Stage, &'static Company) {
-    let (stage, company) = stage(name).await;
-    let actions = objects::action_set(&stage, prepare_data()).await;
-    completed_backup(&stage, "b", &actions).await;
-    (stage, company)
-}
-
-async fn claim_from_b(stage: &Stage, class: &str) -> PersistentVolumeClaim {
-    Claim::new("data", class).from_backup("b").create(&stage.client, &stage.namespace).await
-}
+use test_kit::{Outcome, wait};
 
 /// A claim whose restore pod runs and is held.
 async fn running(name: &str) -> (Stage, &'static Company, PersistentVolumeClaim, Pod) {
@@ -247,82 +236,4 @@ async fn d8_a_strangers_prime_claim_is_not_touched() {
     patch_claim(&stage, "data", json!({"metadata": {"annotations": {"holdfast.dev/retry": "1"}}})).await;
     let claim = until_restore(&stage, "data", "True", "Succeed").await;
     assert_filled(&stage, company, &claim).await;
-}
-
-/// Nothing of `claim` remains: no claim, Restore, Job, pod; no volume that knows its prime claim.
-async fn until_nothing_remains(stage: &Stage, company: &Company, claim: &PersistentVolumeClaim) {
-    let name = prime_name(claim);
-    let jobs: Api<Job> = Api::namespaced(stage.client.clone(), &stage.namespace);
-    let pods: Api<Pod> = Api::namespaced(stage.client.clone(), &stage.namespace);
-    let restores = dp(&stage.client, "Restore", &stage.namespace);
-    wait::eventually(PATIENCE, "nothing remains", async || {
-        let all = ListParams::default();
-        let mut left: Vec<String> = Vec::new();
-        for found in claims(stage).list(&all).await.map_err(|e| e.to_string())? {
-            let of_repo = found.labels().contains_key("dataprotection.kubeblocks.io/backup-repo-name");
-            left.extend((!of_repo).then(|| format!("claim {}", found.name_any())));
-        }
-        let restores = restores.list(&all).await.map_err(|e| e.to_string())?;
-        left.extend(restores.iter().map(|o| format!("Restore {}", o.name_any())));
-        let jobs = jobs.list(&all).await.map_err(|e| e.to_string())?;
-        left.extend(jobs.iter().map(|o| format!("Job {}", o.name_any())));
-        let pods = pods.list(&all).await.map_err(|e| e.to_string())?;
-        left.extend(pods.iter().map(|o| format!("Pod {}", o.name_any())));
-        let key = format!("{}/{name}", stage.namespace);
-        let alive = company.provisioner.alive().await;
-        left.extend(alive.iter().filter(|v| v.claim == key).map(|v| format!("volume {}", v.name)));
-        if left.is_empty() { Ok(()) } else { Err(left.join(", ")) }
-    })
-    .await;
-}
-
-/// Case 70: the target is deleted right after its execution was made, and while its pod runs, in background
-/// and in foreground.
-#[tokio::test]
-async fn restore_70_a_deleted_target_leaves_nothing_behind() {
-    for propagation in [PropagationPolicy::Background, PropagationPolicy::Foreground] {
-        for runs in [false, true] {
-            let (stage, company) = ready("deleted").await;
-            pods_end(&stage, company, Outcome::Hold);
-            let claim = claim_from_b(&stage, IMMEDIATE).await;
-            until_execution(&stage, &claim).await;
-            if runs {
-                until_pod_runs(&stage, &claim).await;
-            }
-            delete_claim(&stage, "data", propagation.clone()).await;
-            until_nothing_remains(&stage, company, &claim).await;
-            assert!(events_of(&stage, "data").await.iter().all(|(reason, _)| reason != "VolumePopulateFailed"));
-        }
-    }
-}
-
-/// Case 70, the race: the target is deleted while the operator's creation of a child is on its way. The child
-/// arrives after its owner is gone.
-#[tokio::test]
-async fn restore_70_a_child_that_arrives_too_late_goes_too() {
-    for late in ["persistentvolumeclaims", "restores", "jobs"] {
-        let (stage, company) = ready("late-child").await;
-        pods_end(&stage, company, Outcome::Hold);
-        let namespace = stage.namespace.clone();
-        let on_its_way = move |r: &test_kit::crash_proxy::Request| {
-            r.method.as_str() == "POST" && r.resource == late && r.namespace == namespace
-        };
-        company.proxy.arm(Fault::delay(1, Duration::from_secs(2)).when(on_its_way));
-        let claim = claim_from_b(&stage, IMMEDIATE).await;
-        let sent = |w: &test_kit::JournalEntry| {
-            w.fault == Some("delayed") && w.request.resource == late && w.request.namespace == stage.namespace
-        };
-        wait::eventually(PATIENCE, "the creation is on its way", async || {
-            let all = writes(&stage, company);
-            if all.iter().any(sent) { Ok(()) } else { Err(told(&all)) }
-        })
-        .await;
-        delete_claim(&stage, "data", PropagationPolicy::Background).await;
-        wait::eventually(PATIENCE, "the child arrived", async || {
-            let all = writes(&stage, company);
-            if all.iter().any(|w| sent(w) && w.status.is_some()) { Ok(()) } else { Err(told(&all)) }
-        })
-        .await;
-        until_nothing_remains(&stage, company, &claim).await;
-    }
 }

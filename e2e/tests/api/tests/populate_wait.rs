@@ -5,8 +5,8 @@ use e2e_api::objects::{
     prime_name, set_backup_status, until_restore, volume_of,
 };
 use e2e_api::populate::{
-    CALM, assert_filled, assert_nothing_was_made, loose_volume, own_class, pods_end, source, source_restore, told,
-    until_execution, until_pod_runs, writes,
+    CALM, assert_filled, assert_nothing_was_made, claim_from_b, loose_volume, own_class, pods_end, ready, source,
+    source_restore, told, until_execution, until_pod_runs, writes,
 };
 use e2e_api::{Company, IMMEDIATE, LATER, PATIENCE, Stage, stage};
 use k8s_openapi::api::batch::v1::Job;
@@ -19,17 +19,6 @@ use test_kit::builders::{self, Binding, Claim};
 use test_kit::{Outcome, wait};
 
 const NODE: &str = "volume.kubernetes.io/selected-node";
-
-async fn ready(name: &str) -> (Stage, &'static Company) {
-    let (stage, company) = stage(name).await;
-    let actions = objects::action_set(&stage, prepare_data()).await;
-    completed_backup(&stage, "b", &actions).await;
-    (stage, company)
-}
-
-async fn claim_from_b(stage: &Stage, class: &str) -> PersistentVolumeClaim {
-    Claim::new("data", class).from_backup("b").create(&stage.client, &stage.namespace).await
-}
 
 /// Case 4: a Backup that does not exist yet is named, and its arrival is enough.
 #[tokio::test]
