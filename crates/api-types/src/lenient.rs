@@ -42,7 +42,24 @@ where
     serde_json::from_value(value).map_err(serde::de::Error::custom)
 }
 
-fn stringify_quantities(value: &mut Value) {
+/// Reads a map of quantities written as text or as numbers; null gives the empty map.
+pub fn quantities<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Default + DeserializeOwned,
+{
+    let mut value = Value::deserialize(deserializer)?;
+    if let Value::Object(fields) = &mut value {
+        fields.values_mut().for_each(number_to_text);
+    }
+    if value.is_null() {
+        return Ok(T::default());
+    }
+    serde_json::from_value(value).map_err(serde::de::Error::custom)
+}
+
+/// Turns numbers into text wherever a core type means a quantity.
+pub(crate) fn stringify_quantities(value: &mut Value) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(stringify_quantities),
         Value::Object(fields) => stringify_in_object(fields),
@@ -53,10 +70,10 @@ fn stringify_quantities(value: &mut Value) {
 fn stringify_in_object(fields: &mut Map<String, Value>) {
     for (key, value) in fields {
         match (key.as_str(), &mut *value) {
-            ("limits" | "requests", Value::Object(quantities)) => {
+            ("limits" | "requests" | "overhead" | "capacity", Value::Object(quantities)) => {
                 quantities.values_mut().for_each(number_to_text);
             }
-            ("divisor", divisor) => number_to_text(divisor),
+            ("divisor" | "sizeLimit", quantity) => number_to_text(quantity),
             (_, other) => stringify_quantities(other),
         }
     }

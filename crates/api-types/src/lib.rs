@@ -7,9 +7,13 @@
 //! | module | what |
 //! |---|---|
 //! | [`dp`] | the eight kinds of `dataprotection.kubeblocks.io/v1alpha1` and their CRDs ([`dp::crds`]) |
+//! | [`apps`] | the six kinds of `apps.kubeblocks.io/v1` |
+//! | [`workloads`] | `InstanceSet` of `workloads.kubeblocks.io/v1` |
+//! | [`operations`] | `OpsRequest` of `operations.kubeblocks.io/v1alpha1` |
 //! | [`contract`] | every name that both operators, the mover or tests share |
 //! | [`retention`] | the text of `retentionPeriod` |
 //! | [`duration`] | the text of Go durations |
+//! | [`open`] | values below an open schema, kept as they were written |
 //! | [`lenient`] | decoding that accepts what Go writers emit |
 
 #[macro_use]
@@ -17,8 +21,12 @@ mod wire_enum;
 #[macro_use]
 pub mod lenient;
 
+pub mod apps;
 pub mod contract;
 pub mod dp;
 pub mod duration;
+pub mod open;
+pub mod operations;
 pub mod retention;
 pub mod schema;
+pub mod workloads;

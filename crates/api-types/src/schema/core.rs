@@ -137,6 +137,11 @@ pub fn resources(_: &mut SchemaGenerator) -> Schema {
     schema(resources_value(true))
 }
 
+/// `ResourceRequirements` that may carry fields this contract does not know.
+pub fn resources_open(_: &mut SchemaGenerator) -> Schema {
+    schema(open(resources_value(true)))
+}
+
 /// A list of `VolumeMount`.
 pub fn volume_mounts(_: &mut SchemaGenerator) -> Schema {
     schema(list(&object(
@@ -236,8 +241,17 @@ pub fn any_objects(_: &mut SchemaGenerator) -> Schema {
 
 /// A list of `metav1.Condition`; atomic, one controller owns it.
 pub fn conditions(_: &mut SchemaGenerator) -> Schema {
+    schema(conditions_value())
+}
+
+/// A list of `metav1.Condition`, keyed by type.
+pub fn conditions_by_type(_: &mut SchemaGenerator) -> Schema {
+    schema(map_list(conditions_value(), "type"))
+}
+
+fn conditions_value() -> Value {
     let required = ["lastTransitionTime", "message", "reason", "status", "type"];
-    schema(list(&object(
+    list(&object(
         &required,
         &json!({
             "lastTransitionTime": { "type": "string", "format": "date-time" },
@@ -256,7 +270,7 @@ pub fn conditions(_: &mut SchemaGenerator) -> Schema {
                 ),
             },
         }),
-    )))
+    ))
 }
 
 /// A list of parameters, keyed by name.
@@ -264,4 +278,14 @@ pub fn parameters(_: &mut SchemaGenerator) -> Schema {
     let pair = object(&["name", "value"], &json!({ "name": text(), "value": text() }));
     let parameters = with(list(&pair), "maxItems", json!(128));
     schema(map_list(parameters, "name"))
+}
+
+/// An integer or a percentage.
+pub fn int_or_string(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "x-kubernetes-int-or-string": true })
+}
+
+/// An integer from 0 to 100 without a format.
+pub fn percent(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "integer", "minimum": 0, "maximum": 100 })
 }
