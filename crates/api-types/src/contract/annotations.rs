@@ -76,6 +76,28 @@ keys! {
 
     /// Template a policy or schedule was made from.
     BACKUP_POLICY_TEMPLATE = "apps.kubeblocks.io/backup-policy-template";
+    /// UID of the Cluster on its Components.
+    CLUSTER_UID = "apps.kubeblocks.io/cluster-uid";
+    /// Generation of the owner that an object was made from.
+    GENERATION = "kubeblocks.io/generation";
+    /// Prefix of claim names of a volume claim template, instead of its name.
+    PVC_NAME_PREFIX = "apps.kubeblocks.io/pvc-name-prefix";
+    /// Password of an account secret, hashed; only where the user supplied it.
+    SYSTEM_ACCOUNT_HASH = "apps.kubeblocks.io/system-account-hash";
+    /// Revision of a shared account secret; a new one is applied again.
+    SECRET_REVISION = "apps.kubeblocks.io/secret-revision";
+    /// Last version of a pod's role that was seen.
+    LAST_ROLE_SNAPSHOT_VERSION = "apps.kubeblocks.io/last-role-snapshot-version";
+    /// Last version of a pod's role that the database itself numbered.
+    LAST_ROLE_AUTHORITATIVE_VERSION = "apps.kubeblocks.io/last-role-authoritative-version";
+    /// `true` on a definition: its immutable parts may change.
+    SKIP_IMMUTABLE_CHECK = "apps.kubeblocks.io/skip-immutable-check";
+    /// JSON list of operations on a Cluster: name and type.
+    OPS_REQUEST = "kubeblocks.io/ops-request";
+    /// UID of the operation that made a Cluster.
+    OPS_UID = "operations.kubeblocks.io/ops-uid";
+    /// JSON on a Cluster: how it was restored before `spec.restore`; refused, never ignored.
+    LEGACY_RESTORE_FROM_BACKUP = "kubeblocks.io/restore-from-backup";
     /// `true` on a restored account secret.
     SYSTEM_ACCOUNT_PROVISIONED = "apps.kubeblocks.io/system-account-provisioned";
     /// JSON of the Cluster on a Backup.
@@ -129,6 +151,19 @@ keys! {
     /// `namespace/name` of the Backup that an object of another namespace belongs to.
     BACKUP_OBJECT = "holdfast.dev/backup-object";
 }
+
+/// Keys of a claim, or of a volume claim template, that carry a restore; all are taken back when it
+/// is done.
+pub const RESTORE_MARKERS: &[&str] = &[
+    RESTORE_SOURCE_API_GROUP,
+    RESTORE_SOURCE_KIND,
+    RESTORE_SOURCE_NAME,
+    RESTORE_SOURCE_NAMESPACE,
+    RESTORE_COMPONENT,
+    RESTORE_VOLUME_TEMPLATE,
+    RESTORE_PITR,
+    RESTORE_PARAMETERS,
+];
 
 /// Keys inside [`RESTORE_PARAMETERS`] that are settings, not parameters of the actions.
 pub const RESERVED_PARAMETERS: &[&str] =

@@ -52,6 +52,64 @@ pub mod provider {
     pub const CSI_DRIVER_INSTALLED: &str = "CSIDriverInstalled";
 }
 
+/// Conditions of a Cluster.
+pub mod cluster {
+    /// The spec is valid and work began.
+    pub const PROVISIONING_STARTED: &str = "ProvisioningStarted";
+    /// Everything was applied.
+    pub const APPLY_RESOURCES: &str = "ApplyResources";
+    /// All components run.
+    pub const READY: &str = "Ready";
+    /// It can be used.
+    pub const AVAILABLE: &str = "Available";
+    /// As of a claim, over all components.
+    pub const RESTORE: &str = super::claim::RESTORE;
+}
+
+/// Conditions of a Component.
+pub mod component {
+    /// The spec is valid and work began.
+    pub const PROVISIONING_STARTED: &str = "ProvisioningStarted";
+    /// It can be used.
+    pub const AVAILABLE: &str = "Available";
+    /// `True` while it changes; postReady waits for its reason `PostProvision` to go.
+    pub const PROGRESSING: &str = "Progressing";
+    /// Its pods are well.
+    pub const HEALTHY: &str = "Healthy";
+    /// Its accounts exist; the message lists them with hashes.
+    pub const SYSTEM_ACCOUNT_PROVISION: &str = "SystemAccountProvision";
+    /// As of a claim, over all claims.
+    pub const RESTORE: &str = super::claim::RESTORE;
+}
+
+/// Conditions of an `InstanceSet`.
+pub mod instance_set {
+    /// All instances are ready.
+    pub const INSTANCE_READY: &str = "InstanceReady";
+    /// All instances are available.
+    pub const INSTANCE_AVAILABLE: &str = "InstanceAvailable";
+    /// Some instance failed.
+    pub const INSTANCE_FAILURE: &str = "InstanceFailure";
+    /// As of a claim, over all claims.
+    pub const RESTORE: &str = super::claim::RESTORE;
+}
+
+/// Conditions of an `OpsRequest`.
+pub mod ops_request {
+    /// Waits for its turn.
+    pub const WAIT_FOR_PROGRESSING: &str = "WaitForProgressing";
+    /// The spec is valid.
+    pub const VALIDATED: &str = "Validated";
+    /// A backup, or a restore, was started.
+    pub const BACKUP: &str = "Backup";
+    /// Done.
+    pub const SUCCEED: &str = "Succeed";
+    /// Given up.
+    pub const FAILED: &str = "Failed";
+    /// Called off.
+    pub const CANCELLED: &str = "Cancelled";
+}
+
 /// Text of `status` in every condition.
 pub mod status {
     /// It holds.

@@ -49,6 +49,28 @@ keys! {
     COMPONENT_NAME = "apps.kubeblocks.io/component-name";
     /// Sharding of a pod, claim, Backup or policy.
     SHARDING_NAME = "apps.kubeblocks.io/sharding-name";
+    /// Shard template of a pod or claim.
+    SHARD_TEMPLATE = "apps.kubeblocks.io/shard-template";
+    /// Definition of the component a pod or claim is of; an annotation on an `InstanceSet`.
+    COMPONENT = "app.kubernetes.io/component";
+    /// Version of the database in a pod; an annotation on an `InstanceSet`.
+    SERVICE_VERSION = "apps.kubeblocks.io/service-version";
+    /// `stable`, or `canary` for pods that try a change first; part of the pods' selector.
+    RELEASE_PHASE = "apps.kubeblocks.io/release-phase";
+    /// `InstanceSet` of a pod, claim or headless Service.
+    WORKLOADS_INSTANCE = "workloads.kubeblocks.io/instance";
+    /// Kind of what manages a pod, claim or headless Service: `InstanceSet`.
+    WORKLOADS_MANAGED_BY = "workloads.kubeblocks.io/managed-by";
+    /// Instance template of a pod, empty for the others.
+    WORKLOADS_TEMPLATE_NAME = "workloads.kubeblocks.io/template-name";
+    /// Revision of a pod's template.
+    REVISION = "controller-revision-hash";
+    /// Operation a Cluster or Backup was made by.
+    OPS_NAME = "operations.kubeblocks.io/ops-name";
+    /// Namespace of that operation.
+    OPS_NAMESPACE = "operations.kubeblocks.io/ops-namespace";
+    /// Type of that operation, also on itself.
+    OPS_TYPE = "operations.kubeblocks.io/ops-type";
     /// Volume claim template of a claim.
     VCT_NAME = "apps.kubeblocks.io/vct-name";
     /// Pod of a claim.
@@ -75,5 +97,11 @@ keys! {
 pub const MANAGED_BY_DP: &str = "kubeblocks-dataprotection";
 /// [`MANAGED_BY`] of policies and schedules made for a Cluster, and of its pods.
 pub const MANAGED_BY_APPS: &str = "kubeblocks";
+/// [`WORKLOADS_MANAGED_BY`] of everything an `InstanceSet` makes.
+pub const MANAGED_BY_INSTANCE_SET: &str = "InstanceSet";
+/// [`RELEASE_PHASE`] of a pod as it should be.
+pub const RELEASE_PHASE_STABLE: &str = "stable";
+/// [`RELEASE_PHASE`] of a pod that tries a change first.
+pub const RELEASE_PHASE_CANARY: &str = "canary";
 /// Value of every label and annotation that is a switch.
 pub const TRUE: &str = "true";

@@ -11,13 +11,17 @@
 //! | [`annotations`] | annotation keys, the claim contract and its reserved parameter keys |
 //! | [`conditions`] | condition types |
 //! | [`reasons`] | condition reasons, with the class of each reason of condition `Restore` |
+//! | [`apps_reasons`] | condition reasons of Cluster, Component, `InstanceSet` and `OpsRequest` |
+//! | [`agent`] | the agent in pods of a component |
 //! | [`events`] | event reasons |
 //! | [`env`](mod@env) | environment of action containers and of the mover |
 //! | [`pods`] | containers, volumes, mount paths and files inside pods |
 //! | [`names`] | prefixes and fixed parts of object names |
 //! | [`config`] | settings of the operators |
 
+pub mod agent;
 pub mod annotations;
+pub mod apps_reasons;
 pub mod conditions;
 pub mod config;
 pub mod env;
@@ -38,6 +42,14 @@ pub const HOLDFAST_GROUP: &str = "holdfast.dev";
 
 /// The one finalizer of the wire contract; ours sits on `Backup` and `BackupRepo` only.
 pub const FINALIZER: &str = "dataprotection.kubeblocks.io/finalizer";
+
+/// Finalizers the reference's apps operator leaves on what we take over; ours needs none of them.
+pub const FOREIGN_APPS_FINALIZERS: &[&str] = &[
+    "cluster.kubeblocks.io/finalizer",
+    "component.kubeblocks.io/finalizer",
+    "instanceset.workloads.kubeblocks.io/finalizer",
+    "opsrequest.kubeblocks.io/finalizer",
+];
 
 /// Format of stored backups, in `Backup.status.formatVersion`.
 pub const BACKUP_FORMAT_VERSION: &str = "0.1.0";

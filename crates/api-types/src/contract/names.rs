@@ -46,6 +46,14 @@ pub const BACKUP_SCHEDULE_SUFFIX: &str = "-backup-schedule";
 pub const ROLE_BINDING_SUFFIX: &str = "-rolebinding";
 /// Account secret: infix of `<cluster>-<component>-account-<account>`.
 pub const ACCOUNT_INFIX: &str = "-account-";
+/// Variables of a component, a `ConfigMap`: suffix after the Component's name.
+pub const ENV_SUFFIX: &str = "-env";
+/// Headless Service of a component: suffix after the Component's name.
+pub const HEADLESS_SUFFIX: &str = "-headless";
+/// Name that stands for the headless Service in a variable.
+pub const HEADLESS_SERVICE: &str = "headless";
+/// Service account of a component's pods: prefix before the Component's name.
+pub const SERVICE_ACCOUNT_PREFIX: &str = "kb-";
 /// Key of the user name in an account secret.
 pub const ACCOUNT_USERNAME_KEY: &str = "username";
 /// Key of the password in an account secret.
@@ -80,6 +88,54 @@ pub fn post_ready_restore(component_uid: &str) -> String {
     format!("{POST_READY_RESTORE_PREFIX}{component_uid}{POST_READY_RESTORE_SUFFIX}")
 }
 
+/// Name of the Component, and of its `InstanceSet`; a shard's name has its identity.
+pub fn component(cluster: &str, component: &str) -> String {
+    format!("{cluster}-{component}")
+}
+
+/// Name of the `ConfigMap` with a Component's variables.
+pub fn env_config_map(component: &str) -> String {
+    format!("{component}{ENV_SUFFIX}")
+}
+
+/// Name of a Component's headless Service.
+pub fn headless_service(component: &str) -> String {
+    format!("{component}{HEADLESS_SUFFIX}")
+}
+
+/// Name of the service account of a Component's pods.
+pub fn service_account(component: &str) -> String {
+    format!("{SERVICE_ACCOUNT_PREFIX}{component}")
+}
+
+/// Name of a pod of an `InstanceSet`; an empty template is the one without a name.
+pub fn instance(instance_set: &str, template: &str, ordinal: i32) -> String {
+    if template.is_empty() {
+        return format!("{instance_set}-{ordinal}");
+    }
+    format!("{instance_set}-{template}-{ordinal}")
+}
+
+/// Name of a pod's claim. `prefix` is the annotation of the template, if it has one: it replaces the
+/// template's name, and the `InstanceSet`'s in the pod name.
+pub fn instance_claim(template: &str, prefix: Option<&str>, instance_set: &str, pod: &str) -> String {
+    let Some(prefix) = prefix else {
+        return format!("{template}-{pod}");
+    };
+    let rest = pod.strip_prefix(instance_set).and_then(|rest| rest.strip_prefix('-'));
+    format!("{prefix}-{}", rest.unwrap_or(pod))
+}
+
+/// Name of the Secret of a component's account; `_` cannot be in it.
+pub fn account_secret(cluster: &str, component: &str, account: &str) -> String {
+    format!("{cluster}-{component}{ACCOUNT_INFIX}{}", account.replace('_', "-"))
+}
+
+/// Name of the Secret of an account that all shards share.
+pub fn sharding_account_secret(cluster: &str, sharding: &str, account: &str) -> String {
+    format!("{cluster}-{sharding}-{}", account.replace('_', "-"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,6 +147,19 @@ mod tests {
         assert_eq!(populate_target_uid(&populate(UID)), Some(UID));
         assert_eq!(populate_target_uid("kb-populate-"), None);
         assert_eq!(populate_target_uid("data-c1-0"), None);
+    }
+
+    #[test]
+    fn names_of_a_component() {
+        let name = component("c1", "toy");
+        assert_eq!((env_config_map(&name), headless_service(&name)), ("c1-toy-env".into(), "c1-toy-headless".into()));
+        assert_eq!(service_account(&name), "kb-c1-toy");
+        let pods = [instance(&name, "", 0), instance(&name, "big", 2)];
+        assert_eq!(pods, ["c1-toy-0", "c1-toy-big-2"]);
+        assert_eq!(instance_claim("data", None, &name, "c1-toy-0"), "data-c1-toy-0");
+        assert_eq!(instance_claim("data", Some("old"), &name, "c1-toy-big-2"), "old-big-2");
+        assert_eq!(account_secret("c1", "toy", "kb_admin"), "c1-toy-account-kb-admin");
+        assert_eq!(sharding_account_secret("c1", "shard", "kb_admin"), "c1-shard-kb-admin");
     }
 
     #[test]
