@@ -8,7 +8,9 @@ helm=$(command -v helm || echo "$state/bin/helm")
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 namespace=$(printf 'apiVersion: v1\nkind: Namespace\nmetadata:\n  name: holdfast-dp')
-"$helm" template --kube-version 1.30.0 holdfast-crds-dp "$here/charts/holdfast-crds-dp" >"$out/holdfast-crds-dp.yaml"
+for crds in holdfast-crds-dp holdfast-crds-apps; do
+  "$helm" template --kube-version 1.30.0 "$crds" "$here/charts/$crds" >"$out/$crds.yaml"
+done
 {
   echo "$namespace"
   "$helm" template --kube-version 1.30.0 holdfast-dp "$here/charts/holdfast-dp" --namespace holdfast-dp --set volumePopulators=never

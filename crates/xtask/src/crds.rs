@@ -1,32 +1,34 @@
 //! CRDs as files of their charts.
 //!
-//! Each CRD is one template without any template action: `deploy/charts/holdfast-crds-dp/
-//! templates/<plural>.yaml`. It outlives the release (`helm.sh/resource-policy: keep`), since
-//! deleting a CRD deletes every backup record with it.
+//! Each CRD is one template without any template action: `deploy/charts/<chart>/templates/
+//! <plural>.yaml`. It outlives the release (`helm.sh/resource-policy: keep`), since deleting a CRD
+//! deletes every Cluster, or every backup record, with it.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+
+use crate::groups::{self, Kind};
 
 /// Largest CRD file, in bytes.
 pub const LIMIT: usize = 65_536;
 
 const HEAD: &str = "# Written by `cargo xtask crds`; do not edit.\n";
 
-/// The directory the dp chart's templates lie in.
-pub fn templates_dir() -> PathBuf {
-    crate::workspace_root().join("deploy/charts/holdfast-crds-dp/templates")
+/// The directory a chart's templates lie in.
+pub fn templates_dir(chart: &str) -> PathBuf {
+    crate::workspace_root().join("deploy/charts").join(chart).join("templates")
 }
 
-/// File name and text of every CRD, by name.
-pub fn rendered() -> Result<BTreeMap<String, String>> {
-    api_types::dp::crds().into_iter().map(render).collect()
+/// File name and text of every CRD of a chart, by name.
+pub fn rendered(chart: &str) -> Result<BTreeMap<String, String>> {
+    groups::kinds().iter().filter(|kind| kind.chart == chart).map(render).collect()
 }
 
-fn render(mut crd: CustomResourceDefinition) -> Result<(String, String)> {
+fn render(kind: &Kind) -> Result<(String, String)> {
+    let mut crd = kind.crd.clone();
     let keep = ("helm.sh/resource-policy".to_owned(), "keep".to_owned());
     crd.metadata.annotations.get_or_insert_default().extend([keep]);
     let file = format!("{}.yaml", crd.spec.names.plural);
@@ -38,19 +40,29 @@ fn render(mut crd: CustomResourceDefinition) -> Result<(String, String)> {
 
 /// Writes every CRD and prints its size; false when one is too large.
 pub fn write() -> Result<bool> {
-    let dir = templates_dir();
-    fs::create_dir_all(&dir).with_context(|| format!("create {}", dir.display()))?;
-    for (file, text) in rendered()? {
-        let path = dir.join(&file);
-        fs::write(&path, text).with_context(|| format!("write {}", path.display()))?;
+    for chart in groups::charts() {
+        let dir = templates_dir(chart);
+        fs::create_dir_all(&dir).with_context(|| format!("create {}", dir.display()))?;
+        for (file, text) in rendered(chart)? {
+            let path = dir.join(&file);
+            fs::write(&path, text).with_context(|| format!("write {}", path.display()))?;
+        }
     }
     check()
 }
 
 /// Compares the files with the types and the limit, printing each CRD; false on any difference.
 pub fn check() -> Result<bool> {
-    let expected = rendered()?;
-    let found = found()?;
+    let mut fine = true;
+    for chart in groups::charts() {
+        fine &= check_chart(chart)?;
+    }
+    Ok(fine)
+}
+
+fn check_chart(chart: &str) -> Result<bool> {
+    let expected = rendered(chart)?;
+    let found = found(chart)?;
     let mut fine = true;
     for (file, text) in &expected {
         let verdict = match found.get(file) {
@@ -60,18 +72,18 @@ pub fn check() -> Result<bool> {
             Some(_) => "ok",
         };
         fine &= verdict == "ok";
-        println!("{:>6} of {LIMIT} bytes  {file}  {verdict}", text.len());
+        println!("{:>6} of {LIMIT} bytes  {chart}/{file}  {verdict}", text.len());
     }
     for stray in found.keys().filter(|file| !expected.contains_key(*file)) {
-        println!("STRAY {stray}");
+        println!("STRAY {chart}/{stray}");
         fine = false;
     }
     Ok(fine)
 }
 
-fn found() -> Result<BTreeMap<String, String>> {
+fn found(chart: &str) -> Result<BTreeMap<String, String>> {
     let mut files = BTreeMap::new();
-    let Ok(entries) = fs::read_dir(templates_dir()) else {
+    let Ok(entries) = fs::read_dir(templates_dir(chart)) else {
         return Ok(files);
     };
     for entry in entries {
@@ -88,6 +100,10 @@ mod tests {
 
     use super::*;
 
+    fn all() -> Vec<(String, String)> {
+        groups::charts().into_iter().flat_map(|chart| rendered(chart).unwrap()).collect()
+    }
+
     #[test]
     fn charts_carry_the_crds_of_the_types() {
         assert!(check().unwrap(), "run `cargo xtask crds`");
@@ -95,9 +111,8 @@ mod tests {
 
     #[test]
     fn each_crd_is_small_and_reads_back() {
-        let rendered = rendered().unwrap();
-        assert_eq!(rendered.len(), 8);
-        for (file, text) in rendered {
+        assert_eq!(all().len(), 16);
+        for (file, text) in all() {
             assert!(text.len() <= LIMIT, "{file}: {} bytes", text.len());
             let value: Value = serde_saphyr::from_str(&text).unwrap();
             assert_eq!(value["metadata"]["annotations"]["helm.sh/resource-policy"], "keep");
@@ -108,7 +123,7 @@ mod tests {
     /// An optional enum must not become a choice between the enum and null.
     #[test]
     fn schemas_have_no_null_no_choice_no_title() {
-        for (file, text) in rendered().unwrap() {
+        for (file, text) in all() {
             for word in ["nullable", "anyOf", "oneOf", "allOf", "title:", "- null", "$ref"] {
                 assert!(!text.contains(word), "{word} in {file}");
             }
@@ -118,8 +133,8 @@ mod tests {
     /// Kubernetes refuses a default or a required mark at the top of an object we cannot fill.
     #[test]
     fn neither_spec_nor_status_is_required() {
-        for crd in api_types::dp::crds() {
-            let value = serde_json::to_value(&crd).unwrap();
+        for kind in groups::kinds() {
+            let value = serde_json::to_value(&kind.crd).unwrap();
             let schema = &value["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
             assert!(schema.get("required").is_none());
             assert!(schema["properties"]["spec"].get("default").is_none());

@@ -35,6 +35,91 @@ fn fits(pattern: &str, text: &str) -> bool {
     }
 }
 
+/// Objects whose schema we leave open although the contract describes what is below: accepted and
+/// kept as they were written, unchecked.
+#[derive(Clone, Copy, Debug)]
+pub struct OpenObject {
+    /// Kind; `*` is any.
+    pub kind: &'static str,
+    /// Paths; a `*` at the start stands for any text.
+    pub paths: &'static [&'static str],
+    /// Why.
+    pub reason: &'static str,
+}
+
+impl OpenObject {
+    /// Whether it names this path.
+    pub fn covers(&self, kind: &str, path: &str) -> bool {
+        (self.kind == "*" || self.kind == kind) && self.paths.iter().any(|pattern| fits(pattern, path))
+    }
+}
+
+/// Open objects; without them the largest CRDs are 241 kB and 144 kB. One that is not open in our
+/// CRDs, or covers no path of the contract, is an error.
+pub const OPEN: &[OpenObject] = &[
+    OpenObject {
+        kind: "*",
+        paths: &["*.env[].valueFrom", "*.restoreEnv[].valueFrom"],
+        reason: "checked again as part of a pod; sources of newer clusters are kept",
+    },
+    OpenObject {
+        kind: "*",
+        paths: &["spec.services[].spec"],
+        reason: "checked again as a Service; fields of newer clusters are kept",
+    },
+    OpenObject {
+        kind: "ComponentDefinition",
+        paths: &["spec.runtime"],
+        reason: "checked again as a pod; the contract keeps unknown fields here too",
+    },
+    OpenObject { kind: "InstanceSet", paths: &["spec.template"], reason: "checked again as a pod" },
+    OpenObject {
+        kind: "InstanceSet",
+        paths: &["*.volumeClaimTemplates[].status"],
+        reason: "without meaning in a template",
+    },
+    OpenObject {
+        kind: "*",
+        paths: &["*.http", "*.grpc"],
+        reason: "ways to call an action that this release does not serve",
+    },
+    OpenObject {
+        kind: "ComponentDefinition",
+        paths: &[
+            "spec.lifecycleActions.availableProbe",
+            "spec.lifecycleActions.dataDump",
+            "spec.lifecycleActions.dataLoad",
+            "spec.lifecycleActions.readonly",
+            "spec.lifecycleActions.readwrite",
+            "spec.lifecycleActions.reconfigure",
+            "spec.configs[].reconfigure",
+            "spec.scripts[].reconfigure",
+            "spec.available.withProbe.condition",
+        ],
+        reason: "actions and probes that this release does not serve",
+    },
+    OpenObject {
+        kind: "*",
+        paths: &["*.configs[].reconfigureAction"],
+        reason: "an action that this release does not serve",
+    },
+    OpenObject {
+        kind: "ComponentDefinition",
+        paths: &["*.multipleClusterObjectOption"],
+        reason: "the same small object in seven selectors",
+    },
+    OpenObject {
+        kind: "Cluster",
+        paths: &["*.instances[]", "*.shardTemplates[]"],
+        reason: "instances are checked again in the Component; shard templates are not served by this release",
+    },
+    OpenObject {
+        kind: "OpsRequest",
+        paths: &["*.newInstances[]", "spec.verticalScaling[]", "status.lastConfiguration"],
+        reason: "of operations that this release does not serve",
+    },
+];
+
 /// The reference writes this enum twice, under `allOf`, where its table does not look; ours is plain.
 const ENUM_TWICE: &str = "the contract's table omits an enum written under allOf";
 /// Core types of the contract have the shape of Kubernetes 1.29.
@@ -83,6 +168,34 @@ pub const EXCEPTIONS: &[Exception] = &[
         column: "addition",
         ours: r#"; WAITING-FOR=.status.conditions[?(@.status!="True")].reason"#,
         reason: "a waiting restore names what it waits for",
+    },
+    Exception {
+        kind: "*",
+        path: "columns",
+        column: "addition",
+        ours: r#"; RESTORE=.status.conditions[?(@.type=="Restore")].reason"#,
+        reason: "how far a restore is, at each level",
+    },
+    Exception {
+        kind: "Cluster",
+        path: crate::fields::ROOT,
+        column: "addition",
+        ours: "present",
+        reason: "spec.restore cannot be added to an existing Cluster, and goes only when it is restored",
+    },
+    Exception {
+        kind: "Cluster",
+        path: "spec.restore.source.*",
+        column: "limits",
+        ours: "minLength=1",
+        reason: "an empty reference restores nothing; the contract accepts it",
+    },
+    Exception {
+        kind: "ComponentDefinition",
+        path: "spec.systemAccounts[].passwordGenerationPolicy*",
+        column: "addition",
+        ours: "present",
+        reason: "old name of passwordConfig, which most addons still write; pruned, the password would be empty",
     },
     Exception {
         kind: "Backup",

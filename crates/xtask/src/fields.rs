@@ -13,6 +13,11 @@ use serde_json::Value;
 /// Columns of a table after the path, in order.
 pub const COLUMNS: [&str; 8] = ["type", "required", "enum", "default", "pattern", "limits", "flags", "rules"];
 
+/// Flag of an object that keeps fields the schema does not know.
+pub const OPEN_FLAG: &str = "preserve-unknown-fields";
+/// Path of the object itself, where it has rules.
+pub const ROOT: &str = "(root)";
+
 /// One row: column to text; an absent column is empty.
 pub type Row = BTreeMap<&'static str, String>;
 
@@ -38,6 +43,12 @@ impl Table {
             table.rows.insert(path, row.map(|(column, cell)| (column, cell.to_owned())).collect());
         }
         Ok(table)
+    }
+
+    /// Paths whose objects keep fields the schema does not know.
+    pub fn open_paths(&self) -> impl Iterator<Item = &str> {
+        let open = |row: &Row| cell(row, "flags").contains(OPEN_FLAG);
+        self.rows.iter().filter(move |(_, row)| open(row)).map(|(path, _)| path.as_str())
     }
 
     /// Reads a CRD.
@@ -68,6 +79,10 @@ impl Table {
         let mut rows = BTreeMap::new();
         let schema = version.pointer("/schema/openAPIV3Schema").context("no schema")?;
         children("", schema, &mut rows);
+        // The contract has none at the root, and its tables no row for it.
+        if schema.get("x-kubernetes-validations").is_some() {
+            rows.insert(ROOT.to_owned(), row(schema, false));
+        }
         Ok(Self { facts, rows })
     }
 }
@@ -103,12 +118,12 @@ fn row(schema: &Value, required: bool) -> Row {
     let text = |key: &str| schema.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let is = |key: &str| schema.get(key).and_then(Value::as_bool).unwrap_or_default();
     let kind = if is("x-kubernetes-int-or-string") { "int-or-string".to_owned() } else { text("type") };
-    let limits = ["minItems", "maxItems", "minLength", "maxLength", "minimum", "maximum"];
+    let limits = ["minItems", "maxItems", "maxProperties", "minLength", "maxLength", "minimum", "maximum"];
     let limits = limits.into_iter().filter_map(|key| Some(format!("{key}={}", schema.get(key)?.as_f64()?)));
     let format = schema.get("format").and_then(Value::as_str).map(|format| format!("format={format}"));
-    let open = is("x-kubernetes-preserve-unknown-fields").then(|| "preserve-unknown-fields".to_owned());
+    let open = is("x-kubernetes-preserve-unknown-fields").then(|| OPEN_FLAG.to_owned());
     let keys: Vec<_> = strings(schema.get("x-kubernetes-list-map-keys")).collect();
-    let keys = (!keys.is_empty()).then(|| format!("list-map:{}", keys.join(",")));
+    let keys = (!keys.is_empty()).then(|| format!("list-map:{}", keys.join("+")));
     let rules = schema.get("x-kubernetes-validations").and_then(Value::as_array).into_iter().flatten();
     let rules = rules.filter_map(|rule| rule.get("rule").and_then(Value::as_str));
     let cells = [
@@ -182,7 +197,8 @@ pub fn compare(kind: &str, wire: &Table, ours: &Table) -> Vec<Mismatch> {
             Some(own) => {
                 for column in COLUMNS {
                     let (value, own) = (cell(row, column), cell(own, column));
-                    if value != own && !(column == "flags" && value == "core-type") {
+                    let beyond = column == "flags" && value == "core-type";
+                    if !beyond && !same(column, value, own) {
                         found.push(mismatch(path, column, value, own));
                     }
                 }
@@ -198,6 +214,17 @@ pub fn compare(kind: &str, wire: &Table, ours: &Table) -> Vec<Mismatch> {
 
 fn cell<'a>(row: &'a Row, column: &str) -> &'a str {
     row.get(column).map(String::as_str).unwrap_or_default()
+}
+
+/// Whether two cells say the same; words of an enum have no order.
+fn same(column: &str, wire: &str, ours: &str) -> bool {
+    let words = |cell: &str| cell.split('|').map(str::to_owned).collect::<BTreeSet<_>>();
+    wire == ours || (column == "enum" && words(wire) == words(ours))
+}
+
+/// Whether a path lies below another one.
+pub fn is_below(path: &str, parent: &str) -> bool {
+    path.strip_prefix(parent).is_some_and(|rest| rest.starts_with(['.', '[', '{']))
 }
 
 fn below_core_type(path: &str, wire: &Table) -> bool {
@@ -220,6 +247,21 @@ mod tests {
         assert_eq!(table.facts["short"], "");
         assert_eq!(table.rows["spec.n"]["rules"], "self == oldSelf");
         assert_eq!(table.rows["spec"].len(), 1);
+    }
+
+    #[test]
+    fn words_of_an_enum_have_no_order() {
+        assert!(same("enum", "A|B|C", "C|A|B"));
+        assert!(!same("enum", "A|B", "A|B|C"));
+        assert!(!same("pattern", "a|b", "b|a"));
+    }
+
+    #[test]
+    fn a_path_is_below_whole_names_only() {
+        for below in ["spec.a.b", "spec.a[].b", "spec.a{}"] {
+            assert!(is_below(below, "spec.a"), "{below}");
+        }
+        assert!(!is_below("spec.ab", "spec.a") && !is_below("spec.a", "spec.a"));
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub mod conformance;
 pub mod crds;
 pub mod exceptions;
 pub mod fields;
+pub mod groups;
 pub mod manifests;
 pub mod rbac;
 pub mod roundtrip;

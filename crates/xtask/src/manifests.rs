@@ -1,4 +1,4 @@
-//! Manifests of the wire contract's group, from files with one or more YAML documents.
+//! Manifests of the wire contract's groups, from files with one or more YAML documents.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,18 +6,22 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde_json::Value;
 
+use crate::groups::GROUPS;
+
 /// One object and where it was read.
 #[derive(Clone, Debug)]
 pub struct Manifest {
     /// File and number of the document in it, from 1.
     pub place: String,
+    /// `apiVersion`.
+    pub api_version: String,
     /// `kind`.
     pub kind: String,
     /// The object.
     pub object: Value,
 }
 
-/// Every dp object below a directory, in file order.
+/// Every object of our groups below a directory, in file order.
 ///
 /// Documents are read with the YAML core schema: an unquoted time stays text, as for the API
 /// server.
@@ -34,24 +38,23 @@ pub fn below(dir: &Path) -> Result<Vec<Manifest>> {
     Ok(manifests)
 }
 
-/// Every dp object of one text.
+/// Every object of our groups in one text.
 pub fn parse(name: &str, text: &str) -> Result<Vec<Manifest>> {
-    if !text.contains(api_types::dp::API_VERSION) {
+    let ours = |api_version: &str| GROUPS.iter().any(|group| group.api_version == api_version);
+    if !GROUPS.iter().any(|group| text.contains(group.api_version)) {
         return Ok(Vec::new());
     }
     // Only the core schema's `true` and `false` are booleans; recorded objects hold unquoted `y`.
-    let options = serde_saphyr::options! { strict_booleans: true };
+    // File modes such as 0444 are octal, as for `kubectl`.
+    let options = serde_saphyr::options! { strict_booleans: true, legacy_octal_numbers: true };
     let documents: Vec<Value> =
         serde_saphyr::from_multiple_with_options(text, options).map_err(|error| anyhow::anyhow!("{name}: {error}"))?;
-    let ours = documents.into_iter().enumerate().filter_map(|(index, object)| {
-        let is = |key: &str, value: &str| object.get(key).and_then(Value::as_str) == Some(value);
-        is("apiVersion", api_types::dp::API_VERSION).then(|| Manifest {
-            place: format!("{name}#{}", index + 1),
-            kind: object.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned(),
-            object,
-        })
+    let objects = documents.into_iter().enumerate().filter_map(|(index, object)| {
+        let text = |key: &str| object.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let (api_version, kind) = (text("apiVersion"), text("kind"));
+        ours(&api_version).then(|| Manifest { place: format!("{name}#{}", index + 1), api_version, kind, object })
     });
-    Ok(ours.collect())
+    Ok(objects.collect())
 }
 
 fn collect(dir: &Path, files: &mut Vec<PathBuf>) -> Result<()> {

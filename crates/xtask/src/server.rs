@@ -1,6 +1,6 @@
 //! CRDs and manifests against a real API server: it is the judge of what they accept.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -10,6 +10,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use serde_json::Value;
 
+use crate::groups;
 use crate::manifests::{self, Manifest};
 
 /// Which API server.
@@ -36,24 +37,36 @@ pub fn run(target: &Target) -> Result<bool> {
 
 async fn judge(target: &Target) -> Result<bool> {
     let client = Client::try_from(config(target).await?)?;
-    for crd in api_types::dp::crds() {
-        let name = crd.metadata.name.clone().unwrap_or_default();
-        establish(&client, &name, &crd).await.with_context(|| name.clone())?;
+    for kind in groups::kinds() {
+        let name = kind.crd.metadata.name.clone().unwrap_or_default();
+        establish(&client, &name, &kind.crd).await.with_context(|| name.clone())?;
         println!("established {name}");
     }
-    let dir = match test_kit::shared_dir() {
-        Some(shared) => shared.join("corpus"),
-        None => crate::workspace_root().join("crates/api-types/tests/fixtures"),
+    let dirs = match test_kit::shared_dir() {
+        // What the reference was seen to write is of its own CRDs; the apps part is meant for ours too.
+        Some(shared) => vec![shared.join("corpus"), shared.join("observed/apps")],
+        None => vec![crate::workspace_root().join("crates/api-types/tests/fixtures")],
     };
-    let manifests = manifests::below(&dir)?;
+    let mut fine = true;
+    for dir in dirs {
+        fine &= create_all(&client, &dir).await?;
+    }
+    Ok(fine)
+}
+
+async fn create_all(client: &Client, dir: &Path) -> Result<bool> {
+    let mut manifests = manifests::below(dir)?;
+    // Our own fixtures of what other releases stored are to be read, not to be created.
+    manifests.retain(|manifest| !manifest.place.starts_with("stored/"));
     let mut refused = 0;
     for manifest in &manifests {
-        if let Err(error) = create(&client, manifest).await {
+        if let Err(error) = create(client, manifest).await {
             println!("REFUSED {} {}: {}", manifest.place, manifest.kind, error.root_cause());
             refused += 1;
         }
     }
-    println!("dry run: {} manifests, {refused} refused", manifests.len());
+    let name = dir.file_name().unwrap_or_default().to_string_lossy();
+    println!("dry run: {} manifests of {name}, {refused} refused", manifests.len());
     Ok(refused == 0 && !manifests.is_empty())
 }
 
@@ -92,10 +105,9 @@ async fn establish(client: &Client, name: &str, crd: &CustomResourceDefinition) 
 }
 
 async fn create(client: &Client, manifest: &Manifest) -> Result<()> {
-    let crds = api_types::dp::crds();
-    let crd = crds.iter().find(|crd| crd.spec.names.kind == manifest.kind).context("unknown kind")?;
-    let plural = &crd.spec.names.plural;
-    let scope = if crd.spec.scope == "Namespaced" { "/namespaces/default" } else { "" };
+    let kind = groups::kind(&manifest.api_version, &manifest.kind).context("unknown kind")?;
+    let plural = &kind.crd.spec.names.plural;
+    let scope = if kind.crd.spec.scope == "Namespaced" { "/namespaces/default" } else { "" };
     let mut object = manifest.object.clone();
     if let Some(meta) = object.get_mut("metadata").and_then(Value::as_object_mut) {
         // The schema is judged, not placeholders such as `<name>` or namespaces of examples.
@@ -105,7 +117,7 @@ async fn create(client: &Client, manifest: &Manifest) -> Result<()> {
             meta.remove(server_owned);
         }
     }
-    let path = format!("/apis/{}{scope}/{plural}?dryRun=All&fieldValidation=Strict", api_types::dp::API_VERSION);
+    let path = format!("/apis/{}{scope}/{plural}?dryRun=All&fieldValidation=Strict", kind.api_version);
     let body = serde_json::to_vec(&object)?;
     let request = http::Request::post(path).header(http::header::CONTENT_TYPE, "application/json").body(body)?;
     client.request::<Value>(request).await?;

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::account::{ComponentSystemAccount, Issuer};
+use super::cluster_backup::{ClusterBackup, ClusterRestore};
 use super::cluster_status::ClusterStatus;
 use super::config::ClusterComponentConfig;
 use super::instance::{InstanceTemplate, InstanceUpdateStrategy, Ordinals, PodUpdatePolicy, SchedulingPolicy};
@@ -40,11 +41,22 @@ use crate::schema;
     printcolumn = r#"{"name":"RESTORE","type":"string","jsonPath":".status.conditions[?(@.type==\"Restore\")].reason"}"#
 )]
 #[serde(rename_all = "camelCase", remote = "Self")]
-#[schemars(extend("x-kubernetes-validations" = schema::rule("!has(oldSelf.topology) || has(self.topology)", "topology cannot be removed")))]
+#[schemars(extend(
+    "x-kubernetes-validations" = schema::rule(
+        "!has(oldSelf.topology) || has(self.topology)",
+        "topology cannot be removed",
+    ),
+))]
 pub struct ClusterSpec {
     /// Definition whose topologies may be used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 63), extend("pattern" = schema::DEFINITION_PATTERN, "x-kubernetes-validations" = schema::immutable("spec.clusterDef")))]
+    #[schemars(
+        length(max = 63),
+        extend(
+            "pattern" = schema::DEFINITION_PATTERN,
+            "x-kubernetes-validations" = schema::immutable("spec.clusterDef"),
+        ),
+    )]
     pub cluster_def: Option<String>,
     /// Topology of the definition; its default one if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -56,11 +68,17 @@ pub struct ClusterSpec {
     pub termination_policy: TerminationPolicy,
     /// Its components.
     #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(min = 1, max = 128), extend("x-kubernetes-validations" = schema::rule(COMPONENTS_RULE, COMPONENTS_MESSAGE)))]
+    #[schemars(
+        length(min = 1, max = 128),
+        extend("x-kubernetes-validations" = schema::rule(COMPONENTS_RULE, COMPONENTS_MESSAGE)),
+    )]
     pub component_specs: Vec<ClusterComponentSpec>,
     /// Its shardings.
     #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(min = 1, max = 128), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    #[schemars(
+        length(min = 1, max = 128),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]),
+    )]
     pub shardings: Vec<ClusterSharding>,
     /// Runtime class of all pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -88,22 +106,6 @@ const COMPONENTS_RULE: &str = "self.all(x, size(self.filter(c, c.name == x.name)
     self.all(x, size(self.filter(c, has(c.componentDef))) == 0) || \
     self.all(x, size(self.filter(c, has(c.componentDef))) == size(self))";
 const COMPONENTS_MESSAGE: &str = "names must be unique, and either all components name a componentDef or none";
-
-/// Rules over the whole object, since only there both spec and status can be seen.
-///
-/// A transition rule on an optional field does not run when the field comes or goes.
-pub const CLUSTER_RULES: [(&str, &str); 2] = [
-    (
-        "!(has(self.spec) && has(self.spec.restore)) || (has(oldSelf.spec) && has(oldSelf.spec.restore))",
-        "spec.restore cannot be added to an existing Cluster",
-    ),
-    (
-        "!(has(oldSelf.spec) && has(oldSelf.spec.restore)) || (has(self.spec) && has(self.spec.restore)) || \
-         (has(oldSelf.status) && has(oldSelf.status.conditions) && \
-         oldSelf.status.conditions.exists(c, c.type == 'Restore' && c.status == 'True'))",
-        "spec.restore can be removed only when the condition Restore is True",
-    ),
-];
 
 /// One component of a Cluster, or the template of a sharding's shards.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -190,7 +192,7 @@ pub struct ClusterComponentSpec {
     pub parallel_pod_management_concurrency: Option<IntOrString>,
     /// Pods that differ from the others.
     #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
-    #[schemars(schema_with = "schema::pod::named_objects")]
+    #[schemars(schema_with = "schema::pod::named_instances")]
     pub instances: Vec<Open<InstanceTemplate>>,
     /// Whether all pods share one row of ordinals.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -231,7 +233,14 @@ impl ClusterComponentSpec {
 pub struct ClusterSharding {
     /// Name.
     #[serde(default, deserialize_with = "null_default")]
-    #[schemars(!default, length(max = 15), extend("pattern" = schema::NAME_PATTERN, "x-kubernetes-validations" = schema::immutable("spec.shardings[].name")))]
+    #[schemars(
+        !default,
+        length(max = 15),
+        extend(
+            "pattern" = schema::NAME_PATTERN,
+            "x-kubernetes-validations" = schema::immutable("spec.shardings[].name"),
+        ),
+    )]
     pub name: String,
     /// Definition: exact name, prefix or expression.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -305,83 +314,4 @@ pub struct ShardTemplate {
     /// Ordinals of the pods without a template.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ordinals: Option<Ordinals>,
-}
-
-/// How a Cluster is backed up; read by dp only.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ClusterBackup {
-    /// Whether it is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("default" = false))]
-    pub enabled: Option<bool>,
-    /// How long backups are kept.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("default" = "7d"))]
-    pub retention_period: Option<String>,
-    /// Method of the policy.
-    #[serde(default, deserialize_with = "null_default")]
-    #[schemars(!default)]
-    pub method: String,
-    /// Five cron fields, UTC.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cron_expression: Option<String>,
-    /// Minutes a missed run may be late.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0, max = 1440))]
-    pub starting_deadline_minutes: Option<i64>,
-    /// Repository.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub repo_name: Option<String>,
-    /// Whether logs are archived.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("default" = false))]
-    pub pitr_enabled: Option<bool>,
-    /// Method that archives logs.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub continuous_method: Option<String>,
-    /// Whether increments are taken.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("default" = false))]
-    pub incremental_backup_enabled: Option<bool>,
-    /// Five cron fields of the increments, UTC.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub incremental_cron_expression: Option<String>,
-}
-
-/// Where the data of a new Cluster comes from.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ClusterRestore {
-    /// The object to restore from.
-    #[serde(default, deserialize_with = "null_default")]
-    #[schemars(!default)]
-    pub source: RestoreSource,
-    /// Moment to restore, UTC; passed on as it is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pitr: Option<String>,
-    /// Parameters of the restore, settings of dp included; passed on as they are.
-    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "BTreeMap::is_empty")]
-    pub parameters: BTreeMap<String, String>,
-}
-
-/// The object to restore from.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct RestoreSource {
-    /// Its API group.
-    #[serde(default, deserialize_with = "null_default")]
-    #[schemars(!default, length(min = 1))]
-    pub api_group: String,
-    /// Its kind.
-    #[serde(default, deserialize_with = "null_default")]
-    #[schemars(!default, length(min = 1))]
-    pub kind: String,
-    /// Its name.
-    #[serde(default, deserialize_with = "null_default")]
-    #[schemars(!default, length(min = 1))]
-    pub name: String,
-    /// Its namespace; that of the Cluster if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub namespace: Option<String>,
 }

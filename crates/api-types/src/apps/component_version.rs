@@ -73,7 +73,10 @@ pub struct ComponentVersionRelease {
     pub service_version: String,
     /// Images by container or action.
     #[serde(default, deserialize_with = "null_default")]
-    #[schemars(!default, extend("maxProperties" = 128, "x-kubernetes-validations" = schema::rule(IMAGES_RULE, IMAGES_MESSAGE)))]
+    #[schemars(
+        !default,
+        extend("maxProperties" = 128, "x-kubernetes-validations" = schema::rule(IMAGES_RULE, IMAGES_MESSAGE)),
+    )]
     pub images: BTreeMap<String, String>,
 }
 

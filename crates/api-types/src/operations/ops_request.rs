@@ -129,7 +129,11 @@ pub struct OpsRequestSpec {
     pub upgrade: Option<Upgrade>,
     /// Settings of a scaling.
     #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["componentName"], "x-kubernetes-validations" = schema::immutable("spec.horizontalScaling")))]
+    #[schemars(extend(
+        "x-kubernetes-list-type" = "map",
+        "x-kubernetes-list-map-keys" = ["componentName"],
+        "x-kubernetes-validations" = schema::immutable("spec.horizontalScaling"),
+    ))]
     pub horizontal_scaling: Vec<HorizontalScaling>,
     /// Settings of an expansion.
     #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
@@ -137,11 +141,25 @@ pub struct OpsRequestSpec {
     pub volume_expansion: Vec<VolumeExpansion>,
     /// Components to start; all if empty.
     #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 1024), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["componentName"], "x-kubernetes-validations" = schema::immutable("spec.start")))]
+    #[schemars(
+        length(max = 1024),
+        extend(
+            "x-kubernetes-list-type" = "map",
+            "x-kubernetes-list-map-keys" = ["componentName"],
+            "x-kubernetes-validations" = schema::immutable("spec.start"),
+        ),
+    )]
     pub start: Vec<ComponentOps>,
     /// Components to restart.
     #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 1024), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["componentName"], "x-kubernetes-validations" = schema::immutable("spec.restart")))]
+    #[schemars(
+        length(max = 1024),
+        extend(
+            "x-kubernetes-list-type" = "map",
+            "x-kubernetes-list-map-keys" = ["componentName"],
+            "x-kubernetes-validations" = schema::immutable("spec.restart"),
+        ),
+    )]
     pub restart: Vec<ComponentOps>,
     /// Settings of a switchover.
     #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
@@ -153,14 +171,25 @@ pub struct OpsRequestSpec {
     pub vertical_scaling: Vec<Open<VerticalScaling>>,
     /// Changed parameters.
     #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["componentName"], "x-kubernetes-validations" = schema::immutable("spec.reconfigures")))]
+    #[schemars(extend(
+        "x-kubernetes-list-type" = "map",
+        "x-kubernetes-list-map-keys" = ["componentName"],
+        "x-kubernetes-validations" = schema::immutable("spec.reconfigures"),
+    ))]
     pub reconfigures: Vec<Reconfigure>,
     /// Services to make or remove.
     #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
     pub expose: Vec<Expose>,
     /// Components to stop; all if empty.
     #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 1024), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["componentName"], "x-kubernetes-validations" = schema::immutable("spec.stop")))]
+    #[schemars(
+        length(max = 1024),
+        extend(
+            "x-kubernetes-list-type" = "map",
+            "x-kubernetes-list-map-keys" = ["componentName"],
+            "x-kubernetes-validations" = schema::immutable("spec.stop"),
+        ),
+    )]
     pub stop: Vec<ComponentOps>,
     /// Settings of a backup.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -170,7 +199,11 @@ pub struct OpsRequestSpec {
     pub restore: Option<OpsRestore>,
     /// Pods to rebuild.
     #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["componentName"], "x-kubernetes-validations" = schema::immutable("spec.rebuildFrom")))]
+    #[schemars(extend(
+        "x-kubernetes-list-type" = "map",
+        "x-kubernetes-list-map-keys" = ["componentName"],
+        "x-kubernetes-validations" = schema::immutable("spec.rebuildFrom"),
+    ))]
     pub rebuild_from: Vec<RebuildInstance>,
     /// Settings of a custom operation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -205,7 +238,10 @@ pub struct OpsBackup {
     pub parent_backup_name: Option<String>,
     /// Parameters of the actions.
     #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
-    #[schemars(schema_with = "schema::core::parameters", extend("x-kubernetes-validations" = schema::immutable("spec.backup.parameters")))]
+    #[schemars(
+        schema_with = "schema::core::parameters",
+        extend("x-kubernetes-validations" = schema::immutable("spec.backup.parameters")),
+    )]
     pub parameters: Vec<ParameterPair>,
 }
 
@@ -237,7 +273,10 @@ pub struct OpsRestore {
     pub defer_post_ready_until_cluster_running: Option<bool>,
     /// Parameters of the actions.
     #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
-    #[schemars(schema_with = "schema::core::parameters", extend("x-kubernetes-validations" = schema::immutable("spec.restore.parameters")))]
+    #[schemars(
+        schema_with = "schema::core::parameters",
+        extend("x-kubernetes-validations" = schema::immutable("spec.restore.parameters")),
+    )]
     pub parameters: Vec<ParameterPair>,
 }
 

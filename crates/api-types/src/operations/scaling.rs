@@ -15,7 +15,12 @@ use crate::schema;
 /// More or fewer pods or shards of one component.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-#[schemars(extend("x-kubernetes-validations" = schema::rule("has(self.shards) ? (!has(self.scaleOut) && !has(self.scaleIn)) : true", "shards goes with neither scaleOut nor scaleIn")))]
+#[schemars(extend(
+    "x-kubernetes-validations" = schema::rule(
+        "has(self.shards) ? (!has(self.scaleOut) && !has(self.scaleIn)) : true",
+        "shards goes with neither scaleOut nor scaleIn",
+    ),
+))]
 pub struct HorizontalScaling {
     /// Component.
     #[serde(default, deserialize_with = "null_default")]
@@ -46,7 +51,7 @@ pub struct ScaleOut {
     pub instances: Vec<ReplicaChange>,
     /// New templates.
     #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
-    #[schemars(schema_with = "schema::pod::named_objects")]
+    #[schemars(schema_with = "schema::pod::named_instances")]
     pub new_instances: Vec<Open<InstanceTemplate>>,
     /// Pods to bring back.
     #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]

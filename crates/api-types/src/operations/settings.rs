@@ -37,14 +37,22 @@ pub struct ComponentOps {
 pub struct Upgrade {
     /// Components.
     #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 1024), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["componentName"]))]
+    #[schemars(
+        length(max = 1024),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["componentName"]),
+    )]
     pub components: Vec<UpgradeComponent>,
 }
 
 /// Another version of one component.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-#[schemars(extend("x-kubernetes-validations" = schema::rule("has(self.componentDefinitionName) || has(self.serviceVersion)", "set componentDefinitionName or serviceVersion")))]
+#[schemars(extend(
+    "x-kubernetes-validations" = schema::rule(
+        "has(self.componentDefinitionName) || has(self.serviceVersion)",
+        "set componentDefinitionName or serviceVersion",
+    ),
+))]
 pub struct UpgradeComponent {
     /// Component.
     #[serde(default, deserialize_with = "null_default")]
@@ -63,7 +71,9 @@ pub struct UpgradeComponent {
 /// A role on another pod.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-#[schemars(extend("x-kubernetes-validations" = schema::rule(SWITCHOVER_RULE, "set componentName or componentObjectName")))]
+#[schemars(extend(
+    "x-kubernetes-validations" = schema::rule(SWITCHOVER_RULE, "set componentName or componentObjectName"),
+))]
 pub struct Switchover {
     /// Component.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -222,7 +232,11 @@ pub struct CustomOps {
     pub max_concurrent_components: Option<IntOrString>,
     /// Components.
     #[serde(default, deserialize_with = "null_default")]
-    #[schemars(!default, length(min = 1, max = 1024), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["componentName"]))]
+    #[schemars(
+        !default,
+        length(min = 1, max = 1024),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["componentName"]),
+    )]
     pub components: Vec<CustomOpsComponent>,
 }
 

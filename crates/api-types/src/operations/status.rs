@@ -119,7 +119,12 @@ pub struct PreCheckResult {
 /// The state of one object of an operation.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-#[schemars(extend("x-kubernetes-validations" = schema::rule("has(self.objectKey) || has(self.actionName)", "set objectKey or actionName")))]
+#[schemars(extend(
+    "x-kubernetes-validations" = schema::rule(
+        "has(self.objectKey) || has(self.actionName)",
+        "set objectKey or actionName",
+    ),
+))]
 pub struct ProgressDetail {
     /// Objects that count as one.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,23 +1,24 @@
 //! Schemas of parts of pods, services and instance lists that the apps kinds embed.
 
 use schemars::{Schema, SchemaGenerator, json_schema};
+use serde_json::{Value, json};
 
-/// A list of objects that are open but for their name, by which they are merged.
-pub fn named_objects(_: &mut SchemaGenerator) -> Schema {
-    keyed_objects("name")
+/// A list of instance templates that are open but for their name, by which they are merged.
+pub fn named_instances(_: &mut SchemaGenerator) -> Schema {
+    keyed_objects("name", &json!({ "type": "string", "maxLength": 54, "pattern": super::NAME_PATTERN }))
 }
 
 /// A list of objects that are open but for the name of their component, by which they are merged.
 pub fn component_objects(_: &mut SchemaGenerator) -> Schema {
-    keyed_objects("componentName")
+    keyed_objects("componentName", &json!({ "type": "string" }))
 }
 
-fn keyed_objects(key: &str) -> Schema {
+fn keyed_objects(key: &str, of: &Value) -> Schema {
     json_schema!({
         "type": "array",
         "items": {
             "type": "object",
-            "properties": { key: { "type": "string" } },
+            "properties": { key: of },
             "required": [key],
             "x-kubernetes-preserve-unknown-fields": true,
         },
