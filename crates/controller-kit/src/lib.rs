@@ -4,6 +4,7 @@
 //! Nothing here knows a kind of ours. A controller is a folder of its operator; this crate gives it
 //! a [`queue::Queue`] to be woken through, [`stores::Store`]s to look at and a [`writes::Writer`]
 //! to act with.
+pub mod access;
 pub mod admin;
 pub mod clock;
 pub mod conditions;

@@ -1,42 +1,7 @@
 //! What this operator may do, once: the charts' roles are generated from this table
 //! (`cargo xtask rbac`), and the API tests run under it.
 
-/// Where a rule applies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reach {
-    /// Cluster-scoped objects: always a ClusterRole.
-    Cluster,
-    /// Objects in the namespaces that are served: a ClusterRole, or Roles where namespaces are named.
-    Namespaces,
-    /// Objects in the operator's own namespace.
-    OwnNamespace,
-    /// The worker's account, in namespaces that hold backups and restores (contract-dp §10.8).
-    Worker,
-}
-
-/// One rule.
-#[derive(Clone, Copy, Debug)]
-pub struct Rule {
-    /// Where it applies.
-    pub reach: Reach,
-    /// API group, empty for core.
-    pub group: &'static str,
-    /// Resources and subresources.
-    pub resources: &'static [&'static str],
-    /// Verbs.
-    pub verbs: &'static [&'static str],
-    /// Only these names, where not empty; `WORKER_ROLE` stands for the worker's ClusterRole.
-    pub names: &'static [&'static str],
-}
-
-const fn rule(
-    reach: Reach,
-    group: &'static str,
-    resources: &'static [&'static str],
-    verbs: &'static [&'static str],
-) -> Rule {
-    Rule { reach, group, resources, verbs, names: &[] }
-}
+use controller_kit::access::{Reach, Rule, rule};
 
 const DP: &str = "dataprotection.kubeblocks.io";
 const READ: &[&str] = &["get", "list", "watch"];

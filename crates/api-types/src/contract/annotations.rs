@@ -74,6 +74,8 @@ keys! {
     /// On a claim: volume of the backup.
     RESTORE_VOLUME_TEMPLATE = "apps.kubeblocks.io/restore-volume-template";
 
+    /// On an InstanceSet: version its component runs.
+    SERVICE_VERSION = "apps.kubeblocks.io/service-version";
     /// Template a policy or schedule was made from.
     BACKUP_POLICY_TEMPLATE = "apps.kubeblocks.io/backup-policy-template";
     /// UID of the Cluster on its Components.
@@ -120,6 +122,8 @@ keys! {
     /// Provisioner of a claim, older key.
     BETA_STORAGE_PROVISIONER = "volume.beta.kubernetes.io/storage-provisioner";
 
+    /// Digest of what was last applied.
+    APPLIED = "holdfast.dev/applied";
     /// Number of the running attempt and consumed retry token.
     ATTEMPT = "holdfast.dev/attempt";
     /// On a prime claim: its execution was announced, so something may have been written into it.

@@ -12,8 +12,26 @@ pub mod restore {
     pub const PENDING: &str = "RestorePending";
     /// Status `Unknown`: claims exist, and no dp operator has looked at them; ours.
     pub const WAITING_FOR_DATA_PROTECTION: &str = "WaitingForDataProtection";
+    /// Status `False`: a claim came without its data source; ours.
+    pub const DATA_SOURCE_DROPPED: &str = "DataSourceDropped";
+    /// Status `False`: nothing of the backup was restored; ours.
+    pub const NO_DATA_RESTORED: &str = "NoDataRestored";
     /// Status `False`: only the annotation of older releases names the backup; ours.
     pub const LEGACY_ANNOTATION: &str = "LegacyAnnotation";
+}
+
+/// Why a spec can not be served as it is, at all levels; ours.
+pub mod refused {
+    /// A later version serves it.
+    pub const NOT_SERVED_YET: &str = "NotServedYet";
+    /// The named ComponentDefinition is missing.
+    pub const COMPONENT_DEFINITION_NOT_FOUND: &str = "ComponentDefinitionNotFound";
+    /// A name made of the Cluster's and a component's is too long.
+    pub const NAME_TOO_LONG: &str = "NameTooLong";
+    /// Two components have one name.
+    pub const DUPLICATE_NAME: &str = "DuplicateName";
+    /// A field can not be read as what it is meant to be.
+    pub const UNREADABLE: &str = "Unreadable";
 }
 
 /// Reasons of a Cluster's other conditions.
@@ -28,6 +46,8 @@ pub mod cluster {
     pub const APPLY_RESOURCES_FAILED: &str = "ApplyResourcesFailed";
     /// `Ready` is true.
     pub const READY: &str = "ClusterReady";
+    /// Some component does not run; ours.
+    pub const COMPONENTS_NOT_READY: &str = "ComponentsNotReady";
     /// `Available` is true.
     pub const AVAILABLE: &str = "Available";
     /// `Available` is false.
@@ -72,6 +92,8 @@ pub mod instance_set {
     pub const AVAILABLE: &str = "Available";
     /// `InstanceAvailable` is false.
     pub const NOT_AVAILABLE: &str = "NotAvailable";
+    /// An instance can not run; ours.
+    pub const INSTANCE_FAILURE: &str = "InstanceFailure";
 }
 
 /// Reasons of an `OpsRequest`'s conditions.

@@ -66,6 +66,9 @@ pub mod cluster {
     pub const RESTORE: &str = super::claim::RESTORE;
 }
 
+/// On a Cluster, a Component or an OpsRequest: the spec asks for what is not served yet; ours.
+pub const UNSUPPORTED: &str = "Unsupported";
+
 /// Conditions of a Component.
 pub mod component {
     /// The spec is valid and work began.

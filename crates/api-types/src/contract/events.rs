@@ -28,6 +28,16 @@ pub mod restore {
     pub const SKIP_BASE_BACKUP: &str = "SkipBaseBackupRestoreInPitr";
 }
 
+/// On a `Cluster`, a `Component` or an `InstanceSet`.
+pub mod apps {
+    /// All claims are restored.
+    pub const RESTORE_COMPLETED: &str = "RestoreCompleted";
+    /// A claim can not be restored.
+    pub const RESTORE_FAILED: &str = "RestoreFailed";
+    /// A claim lost its data source on creation.
+    pub const DATA_SOURCE_DROPPED: &str = "DataSourceDropped";
+}
+
 /// On a `Backup`.
 pub mod backup {
     /// An API call failed; tried again.

@@ -50,6 +50,8 @@ pub const ACCOUNT_INFIX: &str = "-account-";
 pub const ENV_SUFFIX: &str = "-env";
 /// Headless Service of a component: suffix after the Component's name.
 pub const HEADLESS_SUFFIX: &str = "-headless";
+/// Domain of Services.
+pub const CLUSTER_DOMAIN: &str = "cluster.local";
 /// Name that stands for the headless Service in a variable.
 pub const HEADLESS_SERVICE: &str = "headless";
 /// Service account of a component's pods: prefix before the Component's name.

@@ -4,6 +4,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::missing_panics_doc)]
 
 pub mod backups;
+pub mod clusters;
 pub mod golden;
 pub mod objects;
 pub mod populate;
@@ -56,21 +57,30 @@ pub async fn install(server: &ApiServer) {
     builders::storage_class(&client, LATER, DRIVER, Binding::WaitForFirstConsumer).await;
 }
 
-/// The operator's command line for tests: its own ports, quick to read logs.
+/// The dp operator's command line for tests: its own ports, quick to read logs.
 pub fn operator(dir: &Path, kubeconfig: &Path) -> OperatorBuilder {
     operator_at(&Operator::built("holdfast-dp"), dir, kubeconfig)
 }
 
 /// The same for any binary.
 pub fn operator_at(binary: &Path, dir: &Path, kubeconfig: &Path) -> OperatorBuilder {
-    let health = free_port();
-    Operator::builder(binary, dir.join("dp.log"))
-        .kubeconfig(kubeconfig)
-        .env("CM_NAMESPACE", OPERATOR.0)
-        .env("POD_NAME", "under-test")
+    process(binary, OPERATOR.0, &dir.join("dp.log"), kubeconfig)
         .env("HOLDFAST_REPO_CHECK_RETRY_SECONDS", "2")
         .env("HOLDFAST_ALLOWED_SERVICE_ACCOUNTS", "allowed")
-        .env("RUST_LOG", "info,dp=debug,controller_kit=debug")
+}
+
+/// The command line of any operator.
+pub fn operator_of(name: &str, namespace: &str, dir: &Path, kubeconfig: &Path) -> OperatorBuilder {
+    process(&Operator::built(name), namespace, &dir.join(format!("{name}.log")), kubeconfig)
+}
+
+fn process(binary: &Path, namespace: &str, log: &Path, kubeconfig: &Path) -> OperatorBuilder {
+    let health = free_port();
+    Operator::builder(binary, log)
+        .kubeconfig(kubeconfig)
+        .env("CM_NAMESPACE", namespace)
+        .env("POD_NAME", "under-test")
+        .env("RUST_LOG", "info,dp=debug,apps=debug,controller_kit=debug")
         .arg(format!("--health-address=127.0.0.1:{health}"))
         .arg(format!("--metrics-address=127.0.0.1:{}", free_port()))
         .arg(format!("--debug-address=127.0.0.1:{}", free_port()))
@@ -121,7 +131,7 @@ async fn start_company(server: &'static ApiServer) -> Company {
     server.restart_controller_manager().await;
     let client = server.client();
     let executor = FakeExecutor::builder(client.clone())
-        .selector("app.kubernetes.io/managed-by=kubeblocks-dataprotection")
+        .selector("app.kubernetes.io/managed-by in (kubeblocks,kubeblocks-dataprotection)")
         .start()
         .await;
     let provisioner = Provisioner::start(client.clone()).await;
