@@ -59,8 +59,8 @@ fn verdict(seen: &Observed) -> Option<Verdict> {
     }
     let told = seen.set.as_ref().and_then(|s| kit::get(&s.status.as_ref()?.conditions, conditions::component::RESTORE));
     let Some(told) = told else {
-        let running = fold::fold(&[fold::outlook(&format!("of InstanceSet {}", seen.component.name_any()), None)]);
-        return running;
+        let message = format!("waiting for InstanceSet {}", seen.component.name_any());
+        return Some(Verdict { status: Status::Unknown, reason: reasons::restore::RUNNING, message });
     };
     let (status, reason) = match (told.status.as_str(), told.reason.as_str()) {
         ("True", _) => (Status::True, reasons::restore::COMPLETED),

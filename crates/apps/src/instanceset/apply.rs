@@ -13,6 +13,7 @@ use controller_kit::writes::Writer;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Service};
 use kube::api::PropagationPolicy;
 use kube::{Api, ResourceExt};
+use serde_json::json;
 
 /// How this controller acts.
 #[derive(Clone)]
@@ -83,7 +84,9 @@ impl Hands {
         let old = set.status.clone().unwrap_or_default();
         let next = status::next(seen);
         let api: Api<InstanceSet> = self.writer.namespaced(namespace);
-        if self.writer.store_status(&api, set, &old, &next).await?.is_none() {
+        // A first status is sent whole: `replicas` is required, and 0 would be no difference to nothing.
+        let stored = set.status.as_ref().map_or_else(|| json!({}), |s| json!(s));
+        if self.writer.store_status(&api, set, &stored, &json!(next)).await?.is_none() {
             return Ok(());
         }
         let told =

@@ -10,9 +10,11 @@ use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use test_kit::api_server::ApiServer;
-use test_kit::builders;
+use test_kit::builders::{self, Binding};
 use test_kit::crash_proxy::{CrashProxy, Identity};
-use test_kit::operator::Operator;
+use test_kit::executor::FakeExecutor;
+use test_kit::operator::{Operator, OperatorBuilder, free_port};
+use test_kit::provisioner::{DRIVER, Provisioner};
 use test_kit::wait;
 use tokio::sync::{Mutex, OnceCell};
 
@@ -60,6 +62,53 @@ pub async fn both(name: &str) -> (Stage, &'static Company, &'static Apps) {
     let server = ApiServer::shared().await;
     let (stage, company) = stage_on(server, name).await;
     (stage, company, apps(server).await)
+}
+
+/// A server of a test's own, with nothing of ours installed, and what runs pods and makes volumes.
+pub struct Bare {
+    /// The server; it ends with the test process.
+    pub server: &'static ApiServer,
+    /// A namespace on it.
+    pub stage: Stage,
+    /// Health port of the operator.
+    pub health_port: u16,
+    _executor: FakeExecutor,
+    _provisioner: Provisioner,
+}
+
+impl Bare {
+    /// Starts one.
+    pub async fn start(name: &str) -> Self {
+        let server: &'static ApiServer = Box::leak(Box::new(ApiServer::builder().start().await));
+        let client = server.client();
+        builders::storage_class(&client, crate::IMMEDIATE, DRIVER, Binding::Immediate).await;
+        let namespace = builders::namespace(&client, name).await;
+        let executor =
+            FakeExecutor::builder(client.clone()).selector("app.kubernetes.io/managed-by=kubeblocks").start().await;
+        let provisioner = Provisioner::start(client.clone()).await;
+        let stage = Stage { server, client, namespace };
+        Bare { server, stage, health_port: free_port(), _executor: executor, _provisioner: provisioner }
+    }
+
+    /// Installs the apps operator's CRDs, roles and policies.
+    pub async fn install(&self) {
+        install(self.server).await;
+        self.server.restart_controller_manager().await;
+    }
+
+    /// The apps operator on this server, as administrator: its own account may not be there yet.
+    pub fn operator(&self) -> OperatorBuilder {
+        let dir = self.server.dir();
+        Operator::builder(Operator::built("holdfast-apps"), dir.join("holdfast-apps.log"))
+            .kubeconfig(self.server.admin_kubeconfig())
+            .env("CM_NAMESPACE", "default")
+            .env("POD_NAME", "under-test")
+            .env("RUST_LOG", "info,apps=debug,controller_kit=debug")
+            .arg(format!("--health-address=127.0.0.1:{}", self.health_port))
+            .arg(format!("--metrics-address=127.0.0.1:{}", free_port()))
+            .arg(format!("--debug-address=127.0.0.1:{}", free_port()))
+            .health_port(self.health_port)
+    }
 }
 
 /// A ComponentDefinition of the stage's own, changed by `change`; gives its name.
@@ -211,7 +260,7 @@ pub async fn until_told(stage: &Stage, name: &str, type_: &str, status: &str, te
         let all = cluster.status.clone().unwrap_or_default();
         match condition(&all.conditions, type_) {
             Some(c) if c.status == status && (c.reason == text || c.message.contains(text)) => Ok(cluster),
-            _ => Err(json!(all).to_string()),
+            _ => Err(format!("{}\n{}", json!(all), below(stage, name).await)),
         }
     })
     .await

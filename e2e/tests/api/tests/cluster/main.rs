@@ -4,3 +4,4 @@
 
 mod create;
 mod restore;
+mod waits;

@@ -12,7 +12,7 @@ use serde_json::json;
 use test_kit::wait;
 
 /// A completed Backup `b` of component `db` of a Cluster `old`.
-async fn backup_of_db(stage: &Stage) {
+pub async fn backup_of_db(stage: &Stage) {
     let actions = objects::action_set(stage, prepare_data()).await;
     let notes = json!({"dataprotection.kubeblocks.io/skip-reconciliation": "true"});
     create(stage, "Backup", "b", &notes, &json!({"backupPolicyName": "policy", "backupMethod": "full"})).await;
@@ -27,7 +27,7 @@ async fn backup_of_db(stage: &Stage) {
 }
 
 /// Every claim of component `db` was filled by one pod, and its volume is that one.
-async fn db_is_filled(stage: &Stage, company: &Company, cluster: &str, replicas: usize) {
+pub async fn db_is_filled(stage: &Stage, company: &Company, cluster: &str, replicas: usize) {
     for ordinal in 0..replicas {
         let claim = claims(stage).get(&format!("data-{cluster}-db-{ordinal}")).await.unwrap();
         let volume = objects::volume_of(stage, &claim).await;
