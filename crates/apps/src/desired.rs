@@ -8,6 +8,8 @@
 )]
 
 use api_types::contract::annotations::APPLIED;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::Resource;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -32,6 +34,12 @@ fn is_nothing(wanted: &Value) -> bool {
         Value::Object(map) => map.is_empty(),
         _ => false,
     }
+}
+
+/// A reference to the object that owns another, as its controller. A deletion in the foreground waits for what is owned.
+pub fn owner<K: Resource<DynamicType = ()>>(object: &K) -> Option<Vec<OwnerReference>> {
+    let reference = object.controller_owner_ref(&())?;
+    Some(vec![OwnerReference { block_owner_deletion: Some(true), ..reference }])
 }
 
 /// Adds the digest of `body` to its annotations, so that a later look sees what was applied.

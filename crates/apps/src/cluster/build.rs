@@ -4,11 +4,11 @@
     reason = "a key of a JSON object: reading a missing one gives null, writing makes it"
 )]
 
-use crate::desired::with_digest;
+use crate::desired::{owner, with_digest};
 use crate::restore::intent::{self, Intent};
 use api_types::apps::{Cluster, ClusterComponentSpec, ComponentDefinition, VolumeClaimTemplate};
 use api_types::contract::{annotations, labels};
-use kube::{Resource, ResourceExt};
+use kube::ResourceExt;
 use serde_json::{Value, json};
 
 /// Name of a component inside its Cluster; shardings alone may leave it out.
@@ -118,7 +118,7 @@ pub fn component(
                 annotations::CLUSTER_UID: cluster.uid(),
                 annotations::GENERATION: cluster.metadata.generation.unwrap_or_default().to_string(),
             },
-            "ownerReferences": cluster.controller_owner_ref(&()).map(|o| vec![o]),
+            "ownerReferences": owner(cluster),
         },
         "spec": spec,
     }))

@@ -7,7 +7,7 @@ use api_types::contract::{labels, names};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::{Resource, ResourceExt};
+use kube::ResourceExt;
 use ring::rand::{SecureRandom, SystemRandom};
 use std::collections::BTreeMap;
 
@@ -30,7 +30,7 @@ pub fn secret(component: &Component, labels: &BTreeMap<String, String>, account:
             name: Some(names::account_secret(&cluster_name(component), &short_name(component), account)),
             namespace: component.namespace(),
             labels: Some(labels),
-            owner_references: component.controller_owner_ref(&()).map(|o| vec![o]),
+            owner_references: crate::desired::owner(component),
             ..ObjectMeta::default()
         },
         data: Some(BTreeMap::from([

@@ -7,14 +7,14 @@
 )]
 
 use super::vars::Vars;
-use crate::desired::with_digest;
+use crate::desired::{owner, with_digest};
 use crate::error::Stop;
 use api_types::apps::{Component, ComponentDefinition, ComponentService};
 use api_types::contract::{annotations, apps_reasons as reasons, labels, names};
 use k8s_openapi::api::core::v1::{
     ConfigMapEnvSource, Container, EmptyDirVolumeSource, EnvFromSource, EnvVar, PodSpec, Volume,
 };
-use kube::{Resource, ResourceExt};
+use kube::ResourceExt;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -48,7 +48,7 @@ fn selector(component: &Component) -> BTreeMap<String, String> {
 fn metadata(component: &Component, name: &str) -> Value {
     json!({
         "name": name, "namespace": component.namespace(), "labels": labels_of(component),
-        "ownerReferences": component.controller_owner_ref(&()).map(|o| vec![o]),
+        "ownerReferences": owner(component),
     })
 }
 

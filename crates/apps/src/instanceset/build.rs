@@ -4,15 +4,15 @@
     reason = "a key of a JSON object: reading a missing one gives null, writing makes it"
 )]
 
-use crate::desired::with_digest;
+use crate::desired::{owner, with_digest};
 use api_types::apps::VolumeRetention;
 use api_types::contract::{annotations, labels, names};
 use api_types::workloads::{ClaimTemplate, InstanceSet};
 use k8s_openapi::api::core::v1::{
     PersistentVolumeClaim, PersistentVolumeClaimVolumeSource, Pod, PodTemplateSpec, Volume,
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
-use kube::{Resource, ResourceExt};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::ResourceExt;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -61,10 +61,6 @@ fn shared_labels(set: &InstanceSet, pods: &PodTemplateSpec) -> BTreeMap<String, 
     let mut all = set.spec.selector.match_labels.clone().unwrap_or_default();
     all.extend(pods.metadata.as_ref().and_then(|m| m.labels.clone()).unwrap_or_default());
     all
-}
-
-fn owner(set: &InstanceSet) -> Option<Vec<OwnerReference>> {
-    set.controller_owner_ref(&()).map(|o| vec![o])
 }
 
 /// The claim that `template` asks for in `instance`. A claim that is to outlive the set has no owner.
