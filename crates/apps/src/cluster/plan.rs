@@ -131,6 +131,13 @@ fn refuse(cluster: &Cluster, refused: &[String]) -> Option<Stop> {
         );
         return Some(Stop::terminal(reasons::restore::LEGACY_ANNOTATION, text));
     }
+    let specs = &cluster.spec.component_specs;
+    let twice =
+        |(i, c): &(usize, &ClusterComponentSpec)| specs.iter().take(*i).any(|o| build::name_of(o) == build::name_of(c));
+    if let Some((_, component)) = specs.iter().enumerate().find(twice) {
+        let text = format!("spec.componentSpecs: two components are named {}", build::name_of(component));
+        return Some(Stop::terminal(reasons::refused::DUPLICATE_NAME, text));
+    }
     (!refused.is_empty())
         .then(|| Stop::terminal(reasons::refused::NOT_SERVED_YET, format!("not served yet: {}", refused.join(", "))))
 }

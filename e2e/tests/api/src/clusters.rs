@@ -249,6 +249,10 @@ async fn below(stage: &Stage, cluster: &str) -> String {
     let mut lines: Vec<String> =
         components.iter().map(|c| format!("Component {}: {}", c.name_any(), json!(c.status))).collect();
     lines.extend(sets.iter().map(|s| format!("InstanceSet {}: {}", s.name_any(), json!(s.status))));
+    let claims = crate::objects::claims(stage).list(&ListParams::default()).await.map(|l| l.items).unwrap_or_default();
+    lines.extend(
+        claims.iter().map(|c| format!("claim {}: {} {}", c.name_any(), json!(c.annotations()), json!(c.status))),
+    );
     lines.join("\n")
 }
 

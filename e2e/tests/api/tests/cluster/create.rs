@@ -159,6 +159,16 @@ async fn what_is_not_served_yet_is_named() {
     assert!(components(&stage).get_opt("sharded-db").await.unwrap().is_none(), "nothing is made by half");
 }
 
+/// The API server takes two components of one name where both name a definition, as the reference's does.
+#[tokio::test]
+async fn two_components_of_one_name_are_refused() {
+    let (stage, _, _) = both("twice").await;
+    let toy = definition(&stage, |_| {}).await;
+    cluster(&stage, "c1", &[component(&toy), component(&toy)], &json!({})).await;
+    until_told(&stage, "c1", "ProvisioningStarted", "False", "DuplicateName").await;
+    assert!(components(&stage).get_opt("c1-db").await.unwrap().is_none());
+}
+
 #[tokio::test]
 async fn a_missing_definition_is_named_and_its_arrival_wakes() {
     let (stage, _, _) = both("missing").await;
