@@ -39,6 +39,7 @@ const fn rule(
 }
 
 const DP: &str = "dataprotection.kubeblocks.io";
+const APPS: &str = "apps.kubeblocks.io";
 const READ: &[&str] = &["get", "list", "watch"];
 
 /// Every right of the operator and of its workers.
@@ -49,6 +50,8 @@ pub const TABLE: &[Rule] = &[
     rule(Reach::Cluster, DP, &["actionsets/status", "backuprepos/status", "storageproviders/status"], &["patch"]),
     rule(Reach::Cluster, "", &["persistentvolumes"], &["get", "list", "watch", "patch"]),
     rule(Reach::Cluster, "storage.k8s.io", &["csidrivers", "storageclasses"], READ),
+    // The apps operator's kinds are read by name, and may be missing; a Component that is awaited is watched alone.
+    rule(Reach::Namespaces, APPS, &["clusters", "components"], READ),
     rule(Reach::Namespaces, DP, &["backuppolicies"], READ),
     rule(Reach::Namespaces, DP, &["backups"], &["get", "list", "watch", "patch"]),
     rule(Reach::Namespaces, DP, &["restores"], &["get", "list", "watch", "create", "patch", "delete"]),

@@ -11,17 +11,25 @@ pub struct Stop {
     pub reason: &'static str,
     /// Names the object, the field and the way out.
     pub message: String,
+    /// Kind and name of the object in the same namespace that is awaited, where no cache holds its kind.
+    pub awaits: Option<(&'static str, String)>,
 }
 
 impl Stop {
     /// No retry can help.
     pub fn terminal(reason: &'static str, message: impl Into<String>) -> Self {
-        Stop { class: Class::Terminal, reason, message: message.into() }
+        Stop { class: Class::Terminal, reason, message: message.into(), awaits: None }
     }
 
     /// Something named is missing; its arrival wakes the object.
     pub fn wait(reason: &'static str, message: impl Into<String>) -> Self {
-        Stop { class: Class::Wait, reason, message: message.into() }
+        Stop { class: Class::Wait, reason, message: message.into(), awaits: None }
+    }
+
+    /// The same, ended by an object whose kind no cache holds.
+    #[must_use]
+    pub fn until(self, kind: &'static str, name: &str) -> Self {
+        Stop { awaits: Some((kind, name.to_owned())), ..self }
     }
 }
 

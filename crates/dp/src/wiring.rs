@@ -3,6 +3,7 @@
 use crate::action::pod::PodSettings;
 use crate::action::worker::{WorkerNames, Workers};
 use crate::args::Args;
+use crate::awaited::Awaited;
 use crate::context::{Context, Stores, names_our_source};
 use crate::{actionset, backup, policy, populate, provider, repo, restore};
 use api_types::contract::labels;
@@ -130,8 +131,7 @@ pub fn start_controllers(runtime: &Runtime, args: &Args, stores: &Stores, contro
             events: events("holdfast-dp/backup"),
             targets: backup::targets::Targets {
                 writer: writer("holdfast-dp/backup"),
-                queue: Arc::clone(&queues.backups),
-                waiting: Arc::default(),
+                awaited: Awaited::new(Arc::clone(&queues.backups)),
             },
         }
     );
@@ -145,7 +145,11 @@ pub fn start_controllers(runtime: &Runtime, args: &Args, stores: &Stores, contro
         "populate",
         claims,
         populate::reconcile,
-        populate::apply::Hands { writer: writer("holdfast-dp/populate"), events: events("holdfast-dp/populate") }
+        populate::apply::Hands {
+            writer: writer("holdfast-dp/populate"),
+            events: events("holdfast-dp/populate"),
+            awaited: Awaited::new(Arc::clone(&queues.claims)),
+        }
     );
 }
 
@@ -239,6 +243,9 @@ fn wake_waiting_claims(stores: &Stores, queues: &Queues) {
         let prime = claims.get(&namespace, &name);
         queue_owner(&queue, prime.and_then(|p| owner(p.as_ref(), "PersistentVolumeClaim")));
     });
+    // A claim of a Cluster may be what others of that Cluster wait for.
+    let (queue, claims) = (Arc::clone(&queues.claims), stores.claims.clone());
+    stores.claims.on_change(move |claim| add_all(&queue, &claims.select(|c| populate::waits_for(c, claim))));
     let queue = Arc::clone(&queues.claims);
     stores.restores.on_change(move |restore| queue_owner(&queue, owner(restore, "PersistentVolumeClaim")));
     let (queue, claims) = (Arc::clone(&queues.claims), stores.claims.clone());

@@ -3,6 +3,7 @@
 use super::build;
 use super::env::Source;
 use super::plan::{Observed, Plan, Ready};
+use super::select::Chosen;
 use super::targets::Targets;
 use super::{delete, status};
 use crate::action::mover::Repository;
@@ -116,7 +117,7 @@ impl Hands {
     }
 
     async fn start(&self, backup: &Backup, ready: Ready) -> Result<(), Error> {
-        let mut chosen: Vec<BackupStatusTarget> = Vec::new();
+        let mut chosen: Vec<Chosen> = Vec::new();
         for target in &ready.targets {
             match self.targets.choose(backup, target).await? {
                 Ok(recorded) => chosen.push(recorded),
@@ -127,7 +128,8 @@ impl Hands {
                 }
             }
         }
-        let next = status::started(backup, ready.into_start(chosen), clock::now());
+        let targets = chosen.into_iter().map(|c| c.target).collect();
+        let next = status::started(backup, ready.into_start(targets), clock::now());
         self.store(backup, &next).await?;
         Ok(())
     }

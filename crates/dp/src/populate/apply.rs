@@ -5,11 +5,14 @@ use super::plan::{Observed, Plan};
 use super::rebind::{Mode, Write};
 use super::state::State;
 use super::status::{self, Report};
+use crate::awaited::Awaited;
+use crate::cluster::{Cluster, Component};
 use crate::context::Context;
 use crate::error::{Error, Stop};
 use crate::reasons;
 use api_types::contract::{annotations, events as event_reasons};
 use api_types::dp::Restore;
+use controller_kit::Key;
 use controller_kit::clock;
 use controller_kit::drive::Again;
 use controller_kit::events::Events;
@@ -27,6 +30,8 @@ pub struct Hands {
     pub writer: Writer,
     /// Events.
     pub events: Events,
+    /// Waits that end with an object of the apps operator.
+    pub awaited: Awaited,
 }
 
 impl Hands {
@@ -40,7 +45,24 @@ impl Hands {
             Plan::DeleteOrphans(jobs) => self.delete_orphans(seen, &jobs).await?,
             Plan::Rebind(write) => self.rebind(seen, write, context).await?,
         }
+        self.await_object(seen);
         Ok(Again::OnEvent)
+    }
+
+    /// What no cache holds is watched alone while a claim waits for it.
+    fn await_object(&self, seen: &Observed) {
+        let Err(Stop { awaits: Some((kind, name)), .. }) = &seen.intent else {
+            return;
+        };
+        let namespace = seen.claim.namespace().unwrap_or_default();
+        let key = Key::of(seen.claim.as_ref());
+        if *kind == "Cluster" {
+            let api = self.writer.namespaced::<Cluster>(&namespace);
+            self.awaited.object(key, api, name, |c| c.metadata.deletion_timestamp.is_none());
+        } else {
+            let api = self.writer.namespaced::<Component>(&namespace);
+            self.awaited.object(key, api, name, |c| c.metadata.deletion_timestamp.is_none());
+        }
     }
 
     fn claims(&self, seen: &Observed) -> Api<PersistentVolumeClaim> {

@@ -92,17 +92,17 @@ fn carry(seen: &Observed, write: Write) -> Plan {
     match write {
         Write::BeginAttempt { attempt } => {
             let voided = seen.state.attempt > 0 && seen.rebind.target.stored != Verdict::Failed;
-            let provision_only = match &seen.intent {
-                Ok(intent) => intent.mode == Mode::ProvisionOnly,
-                Err(_) if voided => seen.state.provision_only,
+            let (provision_only, why_empty) = match &seen.intent {
+                Ok(intent) => (intent.mode == Mode::ProvisionOnly, intent.why_empty.clone().unwrap_or_default()),
+                Err(_) if voided => (seen.state.provision_only, seen.state.why_empty.clone()),
                 Err(stop) => return stopped(seen, stop),
             };
-            let state = State { attempt, provision_only, retry: seen.retry.clone(), ..seen.state.clone() };
             let report = if provision_only {
-                Report::waiting(crate::reasons::POPULATING_DATA, "Provisioning PVC without data restore")
+                Report::provisioning(&why_empty)
             } else {
                 Report::of_blocker(Blocker::Provisioning, &seen.prime_name)
             };
+            let state = State { attempt, provision_only, why_empty, retry: seen.retry.clone(), ..seen.state.clone() };
             Plan::Store(report, state)
         }
         Write::CreatePrime { .. } => match &seen.intent {
@@ -116,7 +116,8 @@ fn carry(seen: &Observed, write: Write) -> Plan {
         Write::StoreRestored => {
             let report = match &seen.accept {
                 Some(why) if !proven(seen) => Report::accepted(why),
-                _ => Report::restored(seen.proven_provision_only, post_ready_left_out(seen)),
+                _ if seen.proven_provision_only => Report::provisioned(&seen.state.why_empty),
+                _ => Report::restored(post_ready_left_out(seen)),
             };
             Plan::Store(report, seen.state.clone())
         }

@@ -4,6 +4,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::missing_panics_doc)]
 
 pub mod backups;
+pub mod clusters;
 pub mod golden;
 pub mod objects;
 pub mod populate;
