@@ -1,6 +1,8 @@
 //! What this operator may do, once: the charts' roles are generated from this table
 //! (`cargo xtask rbac`), and the API tests run under it.
 
+use crate::account::keyring;
+
 /// Where a rule applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
@@ -51,7 +53,10 @@ pub const TABLE: &[Rule] = &[
     rule(Reach::Cluster, "", &["persistentvolumes"], &["get", "list", "watch", "patch"]),
     rule(Reach::Cluster, "storage.k8s.io", &["csidrivers", "storageclasses"], READ),
     // The apps operator's kinds are read by name, and may be missing; a Component that is awaited is watched alone.
+    rule(Reach::Cluster, APPS, &["componentdefinitions"], &["get"]),
     rule(Reach::Namespaces, APPS, &["clusters", "components"], READ),
+    // Account Secrets, by name: never listed, never watched.
+    rule(Reach::Namespaces, "", &["secrets"], &["get", "create", "patch", "delete"]),
     rule(Reach::Namespaces, DP, &["backuppolicies"], READ),
     rule(Reach::Namespaces, DP, &["backups"], &["get", "list", "watch", "patch"]),
     rule(Reach::Namespaces, DP, &["restores"], &["get", "list", "watch", "create", "patch", "delete"]),
@@ -73,6 +78,13 @@ pub const TABLE: &[Rule] = &[
     },
     rule(Reach::OwnNamespace, "", &["persistentvolumeclaims"], &["get", "list", "watch", "create", "patch", "delete"]),
     rule(Reach::OwnNamespace, "", &["pods"], READ),
+    Rule {
+        reach: Reach::OwnNamespace,
+        group: "",
+        resources: &["secrets"],
+        verbs: &["get", "create", "patch"],
+        names: &[keyring::SECRET],
+    },
     rule(Reach::OwnNamespace, "batch", &["jobs"], &["get", "list", "watch", "create", "patch", "delete"]),
     rule(Reach::OwnNamespace, "coordination.k8s.io", &["leases"], &["get", "create", "patch"]),
     // Events on cluster-scoped objects land in namespace `default`; ours are in `Namespaces`.

@@ -1,5 +1,6 @@
 //! Errors of the dp operator, and why an object does not get on.
 
+use crate::account::cipher::CipherError;
 use controller_kit::error::{ApiError, Class, Failure};
 
 /// Why an object does not get on: one blocker, told to the user in a condition (design D6).
@@ -48,6 +49,24 @@ pub enum Error {
         #[source]
         source: serde_json::Error,
     },
+    /// A password could not be encrypted.
+    #[error("could not encrypt an account")]
+    Cipher(#[from] CipherError),
+    /// The system gave no random bytes.
+    #[error("the system gives no random bytes")]
+    NoRandomness,
+    /// The Secret of the encryption key is there, but immutable and without a key.
+    #[error("Secret {secret} of this operator holds no encryption key; delete it, or fill it")]
+    EncryptionKeyMissing {
+        /// Its name.
+        secret: &'static str,
+    },
+    /// A Secret that is to be written is on its way out.
+    #[error("Secret {name} is being deleted; it is made again when it is gone")]
+    SecretBeingDeleted {
+        /// Its name.
+        name: String,
+    },
 }
 
 impl Error {
@@ -66,6 +85,8 @@ impl Failure for Error {
         match self {
             Self::Api(error) => error.reason(),
             Self::Encode { .. } => "Encode",
+            Self::Cipher(_) | Self::NoRandomness | Self::EncryptionKeyMissing { .. } => "Encryption",
+            Self::SecretBeingDeleted { .. } => "BeingDeleted",
         }
     }
 

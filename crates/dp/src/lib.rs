@@ -3,6 +3,7 @@
 //! One folder per controller; in each `plan`, `build`, `status` are pure, `observe` and `apply` do
 //! the I/O. Nothing here imports the apps operator.
 pub mod access;
+pub mod account;
 pub mod action;
 pub mod actionset;
 pub mod args;

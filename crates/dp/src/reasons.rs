@@ -21,6 +21,7 @@ macro_rules! of_restore {
 }
 
 of_restore! {
+    ACCOUNTS_UNDECRYPTABLE = AccountsUndecryptable,
     ACTION_SET_NOT_FOUND = ActionSetNotFound,
     AMBIGUOUS_SOURCE = AmbiguousSource,
     BACKUP_DELETING = BackupDeleting,

@@ -1,5 +1,6 @@
 //! Which caches exist, which controller sees which, and what wakes an object.
 
+use crate::account::keyring::KeyRing;
 use crate::action::pod::PodSettings;
 use crate::action::worker::{WorkerNames, Workers};
 use crate::args::Args;
@@ -151,6 +152,8 @@ pub fn start_controllers(runtime: &Runtime, args: &Args, stores: &Stores, contro
             awaited: Awaited::new(Arc::clone(&queues.claims)),
         }
     );
+    let (keys, writer, stop) = (Arc::clone(&context.keys), writer("holdfast-dp/account"), runtime.stop.clone());
+    controllers.spawn(async move { keys.prepare(&writer, stop).await });
 }
 
 fn context(args: &Args, stores: &Stores) -> Context {
@@ -163,6 +166,11 @@ fn context(args: &Args, stores: &Stores) -> Context {
             worker_account: args.worker_service_account.clone(),
         },
         workers: Workers::new(names),
+        keys: Arc::new(KeyRing::new(
+            args.encryption_key.clone(),
+            args.old_encryption_keys.clone(),
+            &args.settings.namespace,
+        )),
         check_retry: SignedDuration::from_secs(args.check_retry_seconds.into()),
         own_namespace: args.settings.namespace.clone(),
         allowed_accounts: args.allowed_service_accounts.clone(),

@@ -198,7 +198,7 @@ restore_reasons! {
     PopulatingData: Wait;
     /// The volume is being bound to the claim.
     WaitForBinding: Wait;
-    /// Objects of the last attempt are still there.
+    /// Objects of the last attempt, or an account Secret of an earlier Cluster, are still there.
     WaitForCleanup: Wait;
     /// Other volumes of the component or Cluster are not filled yet, or not known yet to be restored.
     WaitForOtherVolumes: Wait;

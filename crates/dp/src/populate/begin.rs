@@ -1,5 +1,5 @@
 //! What is asked of the API server once, when an attempt is about to begin: whether an empty volume is right for this
-//! claim.
+//! claim, and which account Secrets must be there before its database starts.
 //!
 //! Nothing of it is asked again while the attempt runs, nor ever after `Restore` is True (design D5).
 
@@ -8,6 +8,7 @@ use super::evidence::{self, Told, Witness};
 use super::plan::Observed;
 use super::rebind::{self, Next, Verdict, Write};
 use super::source::{NoData, asked_by_apps};
+use crate::account;
 use crate::cluster::{Cluster, Component};
 use crate::context::Context;
 use crate::error::{Error, Stop};
@@ -23,7 +24,7 @@ fn begins(seen: &Observed) -> bool {
     !voided && matches!(rebind::next(&seen.rebind), Next::Write(Write::BeginAttempt { .. }))
 }
 
-/// Completes a look at a claim of an apps operator; other claims have no component.
+/// Completes a look at a claim of an apps operator; other claims have neither a component nor accounts.
 pub async fn complete(mut seen: Observed, context: &Context, writer: &Writer) -> Result<Observed, Error> {
     let Ok(intent) = &seen.intent else {
         return Ok(seen);
@@ -37,6 +38,11 @@ pub async fn complete(mut seen: Observed, context: &Context, writer: &Writer) ->
     };
     if let Some(stop) = empty_is_wrong(&seen.claim, intent, &backup, context, writer).await? {
         seen.intent = Err(stop);
+        return Ok(seen);
+    }
+    match account::observe::observe(&seen.claim, &backup, &context.keys, writer).await? {
+        Ok(steps) => seen.accounts = steps,
+        Err(stop) => seen.intent = Err(stop),
     }
     Ok(seen)
 }

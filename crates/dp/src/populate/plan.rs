@@ -4,6 +4,7 @@ use super::decide::Intent;
 use super::rebind::{self, Blocker, Mode, Next, Verdict, Write};
 use super::state::State;
 use super::status::Report;
+use crate::account::secret::Step;
 use crate::error::Stop;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use std::sync::Arc;
@@ -41,6 +42,8 @@ pub struct Observed {
     pub prime_name: String,
     /// The bound volume was only provisioned, as its proof says.
     pub proven_provision_only: bool,
+    /// Account Secrets to write before the attempt begins.
+    pub accounts: Vec<Step>,
 }
 
 /// What to do now.
@@ -50,6 +53,8 @@ pub enum Plan {
     Leave,
     /// Store conditions and state.
     Store(Report, State),
+    /// Write account Secrets, then store that the attempt has begun.
+    Begin(Vec<Step>, Report, State),
     /// Create the prime claim.
     CreatePrime,
     /// Mark the prime claim, then create the execution.
@@ -103,7 +108,7 @@ fn carry(seen: &Observed, write: Write) -> Plan {
                 Report::of_blocker(Blocker::Provisioning, &seen.prime_name)
             };
             let state = State { attempt, provision_only, why_empty, retry: seen.retry.clone(), ..seen.state.clone() };
-            Plan::Store(report, state)
+            Plan::Begin(seen.accounts.clone(), report, state)
         }
         Write::CreatePrime { .. } => match &seen.intent {
             Ok(_) => Plan::CreatePrime,
