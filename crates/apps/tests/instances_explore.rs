@@ -131,7 +131,7 @@ impl World {
                     w.claims[slot] = if dropped { ClaimIs::Dropped } else { ClaimIs::Whole };
                 }
                 if let Some(pod) = pod
-                    && !(dropped && !claims.is_empty())
+                    && (!dropped || claims.is_empty())
                 {
                     let slot = Self::slot(pod.metadata.name.as_ref().unwrap());
                     assert!(slot < self.replicas, "nobody asked for it: {self:?}");

@@ -61,9 +61,13 @@ impl Writer {
         &self.client
     }
 
-    /// Reads the object from the server, past the caches.
+    /// Reads the object from the server, past the caches. `None` also where its kind is not served: the server then
+    /// answers 404 without a Status, which the client does not take for a missing object.
     pub async fn get<K: Object>(&self, api: &Api<K>, name: &str) -> Result<Option<K>, ApiError> {
-        self.call::<K, _>("get", name, api.get_opt(name)).await
+        match self.call::<K, _>("get", name, api.get_opt(name)).await {
+            Err(error) if error.is_not_found() => Ok(None),
+            answer => answer,
+        }
     }
 
     /// Lists objects from the server, past the caches.

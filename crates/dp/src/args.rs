@@ -1,5 +1,6 @@
 //! Flags of the dp operator. Flag wins over environment, environment over default.
 
+use crate::account::cipher::EncryptionKey;
 use api_types::contract::config;
 use controller_kit::run::Settings;
 
@@ -26,6 +27,13 @@ pub struct Args {
     /// Service accounts that a Restore may name, comma separated; none when empty.
     #[arg(long, env = "HOLDFAST_ALLOWED_SERVICE_ACCOUNTS", value_delimiter = ',')]
     pub allowed_service_accounts: Vec<String>,
+    /// Key that accounts of a Cluster are encrypted with on its Backups; made once and kept in Secret
+    /// holdfast-dp-encryption when empty. Better given by the environment: arguments can be seen.
+    #[arg(long, env = config::DP_ENCRYPTION_KEY, hide = true, hide_env_values = true)]
+    pub encryption_key: Option<EncryptionKey>,
+    /// More keys that are tried to decrypt, one per line.
+    #[arg(long, env = config::OLD_ENCRYPTION_KEYS, value_delimiter = '\n', hide = true, hide_env_values = true)]
+    pub old_encryption_keys: Vec<EncryptionKey>,
     /// Seconds after which a failed pre-check of a BackupRepo is made again.
     #[arg(long, env = "HOLDFAST_REPO_CHECK_RETRY_SECONDS", default_value_t = 60)]
     pub check_retry_seconds: u32,

@@ -1,5 +1,6 @@
 //! What every controller of this process shares: caches, settings, worker accounts.
 
+use crate::account::keyring::KeyRing;
 use crate::action::pod::PodSettings;
 use crate::action::worker::Workers;
 use api_types::contract::{annotations, labels, names::POPULATE_PREFIX};
@@ -10,6 +11,7 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod};
 use k8s_openapi::api::storage::v1::{CSIDriver, StorageClass};
 use kube::ResourceExt;
+use std::sync::Arc;
 
 /// Caches of everything this operator looks at. Each holds only what concerns it.
 #[derive(Clone)]
@@ -78,10 +80,8 @@ fn is_our_volume(volume: &PersistentVolume) -> bool {
 }
 
 fn trim_backup(backup: &mut Backup) {
-    let notes = backup.annotations_mut();
-    for big in [annotations::CLUSTER_SNAPSHOT, annotations::ENCRYPTED_SYSTEM_ACCOUNTS, LAST_APPLIED] {
-        notes.remove(big);
-    }
+    backup.annotations_mut().remove(LAST_APPLIED);
+    crate::backup::origin::trim(backup);
 }
 
 fn trim_claim(claim: &mut PersistentVolumeClaim) {
@@ -107,6 +107,8 @@ pub struct Context {
     pub workers: Workers,
     /// How long after a failed pre-check of a repository the next is made.
     pub check_retry: SignedDuration,
+    /// Keys that accounts are encrypted with.
+    pub keys: Arc<KeyRing>,
     /// The operator's own namespace.
     pub own_namespace: String,
     /// Service accounts that a user's Restore may name (design D24).

@@ -1,5 +1,6 @@
 //! Errors of the dp operator, and why an object does not get on.
 
+use crate::account::cipher::CipherError;
 use controller_kit::error::{ApiError, Class, Failure};
 
 /// Why an object does not get on: one blocker, told to the user in a condition (design D6).
@@ -11,17 +12,25 @@ pub struct Stop {
     pub reason: &'static str,
     /// Names the object, the field and the way out.
     pub message: String,
+    /// Kind and name of the object in the same namespace that is awaited, where no cache holds its kind.
+    pub awaits: Option<(&'static str, String)>,
 }
 
 impl Stop {
     /// No retry can help.
     pub fn terminal(reason: &'static str, message: impl Into<String>) -> Self {
-        Stop { class: Class::Terminal, reason, message: message.into() }
+        Stop { class: Class::Terminal, reason, message: message.into(), awaits: None }
     }
 
     /// Something named is missing; its arrival wakes the object.
     pub fn wait(reason: &'static str, message: impl Into<String>) -> Self {
-        Stop { class: Class::Wait, reason, message: message.into() }
+        Stop { class: Class::Wait, reason, message: message.into(), awaits: None }
+    }
+
+    /// The same, ended by an object whose kind no cache holds.
+    #[must_use]
+    pub fn until(self, kind: &'static str, name: &str) -> Self {
+        Stop { awaits: Some((kind, name.to_owned())), ..self }
     }
 }
 
@@ -39,6 +48,24 @@ pub enum Error {
         /// The cause.
         #[source]
         source: serde_json::Error,
+    },
+    /// A password could not be encrypted.
+    #[error("could not encrypt an account")]
+    Cipher(#[from] CipherError),
+    /// The system gave no random bytes.
+    #[error("the system gives no random bytes")]
+    NoRandomness,
+    /// The Secret of the encryption key is there, but immutable and without a key.
+    #[error("Secret {secret} of this operator holds no encryption key; delete it, or fill it")]
+    EncryptionKeyMissing {
+        /// Its name.
+        secret: &'static str,
+    },
+    /// A Secret that is to be written is on its way out.
+    #[error("Secret {name} is being deleted; it is made again when it is gone")]
+    SecretBeingDeleted {
+        /// Its name.
+        name: String,
     },
 }
 
@@ -58,6 +85,8 @@ impl Failure for Error {
         match self {
             Self::Api(error) => error.reason(),
             Self::Encode { .. } => "Encode",
+            Self::Cipher(_) | Self::NoRandomness | Self::EncryptionKeyMissing { .. } => "Encryption",
+            Self::SecretBeingDeleted { .. } => "BeingDeleted",
         }
     }
 

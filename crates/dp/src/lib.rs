@@ -3,10 +3,13 @@
 //! One folder per controller; in each `plan`, `build`, `status` are pure, `observe` and `apply` do
 //! the I/O. Nothing here imports the apps operator.
 pub mod access;
+pub mod account;
 pub mod action;
 pub mod actionset;
 pub mod args;
+pub mod awaited;
 pub mod backup;
+pub mod cluster;
 pub mod context;
 pub mod error;
 pub mod policy;

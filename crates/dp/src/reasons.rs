@@ -21,6 +21,7 @@ macro_rules! of_restore {
 }
 
 of_restore! {
+    ACCOUNTS_UNDECRYPTABLE = AccountsUndecryptable,
     ACTION_SET_NOT_FOUND = ActionSetNotFound,
     AMBIGUOUS_SOURCE = AmbiguousSource,
     BACKUP_DELETING = BackupDeleting,
@@ -60,7 +61,10 @@ of_restore! {
     WAIT_FOR_BACKUP_REPO = WaitForBackupRepo,
     WAIT_FOR_BINDING = WaitForBinding,
     WAIT_FOR_CLEANUP = WaitForCleanup,
+    WAIT_FOR_CLUSTER = WaitForCluster,
+    WAIT_FOR_COMPONENT = WaitForComponent,
     WAIT_FOR_FIRST_CONSUMER = WaitForFirstConsumer,
+    WAIT_FOR_OTHER_VOLUMES = WaitForOtherVolumes,
 }
 
 /// The constant of a reason read from an object, if it is one of a claim's.

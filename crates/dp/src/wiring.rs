@@ -1,8 +1,10 @@
 //! Which caches exist, which controller sees which, and what wakes an object.
 
+use crate::account::keyring::KeyRing;
 use crate::action::pod::PodSettings;
 use crate::action::worker::{WorkerNames, Workers};
 use crate::args::Args;
+use crate::awaited::Awaited;
 use crate::context::{Context, Stores, names_our_source};
 use crate::{actionset, backup, policy, populate, provider, repo, restore};
 use api_types::contract::labels;
@@ -130,8 +132,7 @@ pub fn start_controllers(runtime: &Runtime, args: &Args, stores: &Stores, contro
             events: events("holdfast-dp/backup"),
             targets: backup::targets::Targets {
                 writer: writer("holdfast-dp/backup"),
-                queue: Arc::clone(&queues.backups),
-                waiting: Arc::default(),
+                awaited: Awaited::new(Arc::clone(&queues.backups)),
             },
         }
     );
@@ -145,8 +146,14 @@ pub fn start_controllers(runtime: &Runtime, args: &Args, stores: &Stores, contro
         "populate",
         claims,
         populate::reconcile,
-        populate::apply::Hands { writer: writer("holdfast-dp/populate"), events: events("holdfast-dp/populate") }
+        populate::apply::Hands {
+            writer: writer("holdfast-dp/populate"),
+            events: events("holdfast-dp/populate"),
+            awaited: Awaited::new(Arc::clone(&queues.claims)),
+        }
     );
+    let (keys, writer, stop) = (Arc::clone(&context.keys), writer("holdfast-dp/account"), runtime.stop.clone());
+    controllers.spawn(async move { keys.prepare(&writer, stop).await });
 }
 
 fn context(args: &Args, stores: &Stores) -> Context {
@@ -159,6 +166,11 @@ fn context(args: &Args, stores: &Stores) -> Context {
             worker_account: args.worker_service_account.clone(),
         },
         workers: Workers::new(names),
+        keys: Arc::new(KeyRing::new(
+            args.encryption_key.clone(),
+            args.old_encryption_keys.clone(),
+            &args.settings.namespace,
+        )),
         check_retry: SignedDuration::from_secs(args.check_retry_seconds.into()),
         own_namespace: args.settings.namespace.clone(),
         allowed_accounts: args.allowed_service_accounts.clone(),
@@ -239,6 +251,9 @@ fn wake_waiting_claims(stores: &Stores, queues: &Queues) {
         let prime = claims.get(&namespace, &name);
         queue_owner(&queue, prime.and_then(|p| owner(p.as_ref(), "PersistentVolumeClaim")));
     });
+    // A claim of a Cluster may be what others of that Cluster wait for.
+    let (queue, claims) = (Arc::clone(&queues.claims), stores.claims.clone());
+    stores.claims.on_change(move |claim| add_all(&queue, &claims.select(|c| populate::waits_for(c, claim))));
     let queue = Arc::clone(&queues.claims);
     stores.restores.on_change(move |restore| queue_owner(&queue, owner(restore, "PersistentVolumeClaim")));
     let (queue, claims) = (Arc::clone(&queues.claims), stores.claims.clone());

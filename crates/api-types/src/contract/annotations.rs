@@ -152,6 +152,8 @@ keys! {
     POPULATED_MODE = "holdfast.dev/populated-mode";
     /// JSON list on a Restore or Backup: names of all Jobs of a stage, written before the first.
     EXPECTED_JOBS = "holdfast.dev/expected-jobs";
+    /// On a restored account secret: UID of the Backup its password came from; written once.
+    RESTORED_FROM_BACKUP = "holdfast.dev/restored-from-backup";
     /// `namespace/name` of the Backup that an object of another namespace belongs to.
     BACKUP_OBJECT = "holdfast.dev/backup-object";
 }

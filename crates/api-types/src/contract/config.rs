@@ -31,6 +31,8 @@ pub const WORKER_SERVICE_ACCOUNT_ANNOTATIONS: &str = "WORKER_SERVICE_ACCOUNT_ANN
 pub const EXEC_WORKER_SERVICE_ACCOUNT_NAME: &str = "EXEC_WORKER_SERVICE_ACCOUNT_NAME";
 /// Key that system accounts are encrypted with.
 pub const DP_ENCRYPTION_KEY: &str = "DP_ENCRYPTION_KEY";
+/// More keys to decrypt with, one per line.
+pub const OLD_ENCRYPTION_KEYS: &str = "HOLDFAST_OLD_ENCRYPTION_KEYS";
 /// Encryption of generated policies: secret key reference, JSON.
 pub const DP_BACKUP_ENCRYPTION_SECRET_KEY_REF: &str = "DP_BACKUP_ENCRYPTION_SECRET_KEY_REF";
 /// Encryption of generated policies: cipher.

@@ -72,6 +72,10 @@ pub mod backup {
     pub const JOB_FAILED: &str = "BackupJobFailed";
     /// The schedule of a continuous backup is off.
     pub const SCHEDULE_DISABLED: &str = "BackupScheduleDisabled";
+    /// The Cluster, or its accounts, do not fit on the Backup.
+    pub const CLUSTER_NOT_SAVED: &str = "ClusterNotSaved";
+    /// Some accounts of the Cluster could not be saved.
+    pub const ACCOUNTS_INCOMPLETE: &str = "SystemAccountsIncomplete";
     /// The repository is not prepared in the namespace.
     pub const WAIT_FOR_REPO_PREPARATION: &str = "WaitForBackupRepoPreparation";
 }

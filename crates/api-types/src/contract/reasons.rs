@@ -198,13 +198,13 @@ restore_reasons! {
     PopulatingData: Wait;
     /// The volume is being bound to the claim.
     WaitForBinding: Wait;
-    /// Objects of the last attempt are still there.
+    /// Objects of the last attempt, or an account Secret of an earlier Cluster, are still there.
     WaitForCleanup: Wait;
-    /// Other volumes of the component or Cluster are not filled yet.
+    /// Other volumes of the component or Cluster are not filled yet, or not known yet to be restored.
     WaitForOtherVolumes: Wait;
-    /// The Component does not exist or is not ready for postReady.
+    /// The Component does not exist, or is not ready for postReady.
     WaitForComponent: Wait;
-    /// The Cluster does not run yet, and postReady was asked to wait for it.
+    /// The Cluster does not exist, or does not run yet and postReady was asked to wait for it.
     WaitForCluster: Wait;
     /// postReady actions run.
     PostReadyRunning: Wait;

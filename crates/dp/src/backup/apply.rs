@@ -2,7 +2,9 @@
 
 use super::build;
 use super::env::Source;
+use super::origin::Origin;
 use super::plan::{Observed, Plan, Ready};
+use super::select::Chosen;
 use super::targets::Targets;
 use super::{delete, status};
 use crate::action::mover::Repository;
@@ -47,7 +49,7 @@ impl Hands {
                 self.block(backup, &stop).await?;
                 self.ask_for_repo(backup).await?;
             }
-            Plan::Start(ready) => self.start(backup, *ready).await?,
+            Plan::Start(ready) => self.start(backup, *ready, context).await?,
             Plan::Run { create, status } => self.run(seen, &create, *status, context).await?,
             Plan::CleanUp | Plan::StopWorkloads => self.stop_workloads(backup, context).await?,
             Plan::BeginDeletion => {
@@ -115,8 +117,8 @@ impl Hands {
         Ok(())
     }
 
-    async fn start(&self, backup: &Backup, ready: Ready) -> Result<(), Error> {
-        let mut chosen: Vec<BackupStatusTarget> = Vec::new();
+    async fn start(&self, backup: &Backup, ready: Ready, context: &Context) -> Result<(), Error> {
+        let mut chosen: Vec<Chosen> = Vec::new();
         for target in &ready.targets {
             match self.targets.choose(backup, target).await? {
                 Ok(recorded) => chosen.push(recorded),
@@ -127,8 +129,13 @@ impl Hands {
                 }
             }
         }
-        let next = status::started(backup, ready.into_start(chosen), clock::now());
-        self.store(backup, &next).await?;
+        let origin = Origin { writer: &self.writer, events: &self.events, keys: &context.keys };
+        let Some(backup) = origin.record(backup, &chosen).await? else {
+            return Ok(());
+        };
+        let targets = chosen.into_iter().map(|c| c.target).collect();
+        let next = status::started(&backup, ready.into_start(targets), clock::now());
+        self.store(&backup, &next).await?;
         Ok(())
     }
 

@@ -200,6 +200,7 @@ fn saved_object(backup: &Backup) -> Option<String> {
     object.metadata.managed_fields = None;
     let notes = object.metadata.annotations.get_or_insert_default();
     notes.remove("kubectl.kubernetes.io/last-applied-configuration");
+    notes.remove(annotations::ENCRYPTED_SYSTEM_ACCOUNTS); // the cache knows only that it is there
     let text = serde_json::to_string(&object).ok()?;
     (text.len() <= OBJECT_LIMIT).then_some(text)
 }

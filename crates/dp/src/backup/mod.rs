@@ -5,6 +5,7 @@ pub mod build;
 pub mod delete;
 pub mod env;
 pub mod observe;
+pub mod origin;
 pub mod paths;
 pub mod plan;
 pub mod select;

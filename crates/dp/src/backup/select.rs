@@ -9,6 +9,7 @@ use api_types::dp::{
 };
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
+use std::collections::BTreeMap;
 
 /// The method of the policy that the backup names.
 ///
@@ -121,21 +122,27 @@ pub fn check_repo(repo: &BackupRepo) -> Result<(), Stop> {
     Err(Stop::wait(reasons::BACKUP_REPO_NOT_READY, format!("BackupRepo {name} is not Ready: {why}")))
 }
 
+/// A target whose pods were chosen.
+#[derive(Clone, Debug)]
+pub struct Chosen {
+    /// As the status records it.
+    pub target: BackupStatusTarget,
+    /// Labels of the first of its pods: whose they are.
+    pub labels: BTreeMap<String, String>,
+}
+
 /// The pods of one target to back up, chosen from those its selector matches (behaviour-backup
 /// §3.5): the first available by name, or all of them.
 ///
 /// # Errors
 /// Wait until there is one.
-pub fn target_pods(target: &BackupTarget, mut pods: Vec<Pod>) -> Result<BackupStatusTarget, Stop> {
+pub fn target_pods(target: &BackupTarget, mut pods: Vec<Pod>) -> Result<Chosen, Stop> {
     pods.sort_by_key(ResourceExt::name_any);
     let selector = target.pod_selector.as_ref();
     let all = target.strategy() == PodSelectionStrategy::All;
-    let chosen: Vec<String> = if all {
-        pods.iter().map(ResourceExt::name_any).collect()
-    } else {
-        pods.iter().filter(|p| is_available(p)).take(1).map(ResourceExt::name_any).collect()
-    };
-    if chosen.is_empty() {
+    let chosen: Vec<&Pod> =
+        if all { pods.iter().collect() } else { pods.iter().filter(|p| is_available(p)).take(1).collect() };
+    let Some(first) = chosen.first() else {
         let labels = selector.map(|s| format!("{:?}", s.match_labels)).unwrap_or_default();
         let found = if pods.is_empty() {
             format!("no pod matches {labels}")
@@ -143,10 +150,10 @@ pub fn target_pods(target: &BackupTarget, mut pods: Vec<Pod>) -> Result<BackupSt
             format!("none of {} pods that match {labels} is Ready", pods.len())
         };
         return Err(Stop::wait(reasons::TARGET_POD_NOT_FOUND, format!("target.podSelector: {found}")));
-    }
+    };
     let mut recorded = BackupStatusTarget::from(target.clone());
-    recorded.selected_target_pods = chosen;
-    Ok(recorded)
+    recorded.selected_target_pods = chosen.iter().map(|p| p.name_any()).collect();
+    Ok(Chosen { target: recorded, labels: first.labels().clone() })
 }
 
 /// Ready and not going away.

@@ -5,11 +5,15 @@ use super::plan::{Observed, Plan};
 use super::rebind::{Mode, Write};
 use super::state::State;
 use super::status::{self, Report};
+use crate::account;
+use crate::awaited::Awaited;
+use crate::cluster::{Cluster, Component};
 use crate::context::Context;
 use crate::error::{Error, Stop};
 use crate::reasons;
 use api_types::contract::{annotations, events as event_reasons};
 use api_types::dp::Restore;
+use controller_kit::Key;
 use controller_kit::clock;
 use controller_kit::drive::Again;
 use controller_kit::events::Events;
@@ -27,6 +31,8 @@ pub struct Hands {
     pub writer: Writer,
     /// Events.
     pub events: Events,
+    /// Waits that end with an object of the apps operator.
+    pub awaited: Awaited,
 }
 
 impl Hands {
@@ -35,12 +41,40 @@ impl Hands {
         match plan {
             Plan::Leave => {}
             Plan::Store(report, state) => self.store(seen, &report, &state).await?,
+            Plan::Begin(accounts, report, state) => {
+                let namespace = seen.claim.namespace().unwrap_or_default();
+                account::apply::apply(&accounts, &namespace, &self.writer).await?;
+                self.store(seen, &report, &state).await?;
+            }
             Plan::CreatePrime => self.create_prime(seen).await?,
             Plan::StartExecution(intent) => self.start_execution(seen, &intent).await?,
             Plan::DeleteOrphans(jobs) => self.delete_orphans(seen, &jobs).await?,
             Plan::Rebind(write) => self.rebind(seen, write, context).await?,
         }
+        self.await_object(seen)?;
         Ok(Again::OnEvent)
+    }
+
+    /// What no cache holds is watched alone while a claim waits for it. Secrets are not watched at all (design D12):
+    /// they are looked at again as after an error.
+    fn await_object(&self, seen: &Observed) -> Result<(), Error> {
+        let Err(Stop { awaits: Some((kind, name)), .. }) = &seen.intent else {
+            return Ok(());
+        };
+        let namespace = seen.claim.namespace().unwrap_or_default();
+        let key = Key::of(seen.claim.as_ref());
+        match *kind {
+            "Secret" => return Err(Error::SecretBeingDeleted { name: name.clone() }),
+            "Cluster" => {
+                let api = self.writer.namespaced::<Cluster>(&namespace);
+                self.awaited.object(key, api, name, |c| c.metadata.deletion_timestamp.is_none());
+            }
+            _ => {
+                let api = self.writer.namespaced::<Component>(&namespace);
+                self.awaited.object(key, api, name, |c| c.metadata.deletion_timestamp.is_none());
+            }
+        }
+        Ok(())
     }
 
     fn claims(&self, seen: &Observed) -> Api<PersistentVolumeClaim> {

@@ -3,7 +3,7 @@
 
 use super::parameters::{self, Asked};
 use super::rebind::Mode;
-use super::source;
+use super::source::{self, Choice, NoData};
 use crate::error::Stop;
 use crate::reasons;
 use crate::restore::plan::usable;
@@ -45,6 +45,10 @@ pub struct Intent {
     pub mode: Mode,
     /// Namespace and name of the backup.
     pub backup: (String, String),
+    /// Why the volume is to stay empty, in mode `ProvisionOnly`.
+    pub no_data: Option<NoData>,
+    /// The same for people, as the conditions tell it.
+    pub why_empty: Option<String>,
     /// Target of the backup; `None` where it has no name.
     pub target: Option<String>,
     /// Source pod, where the backup holds several.
@@ -140,13 +144,16 @@ pub fn decide(seen: &Sources<'_>, source: &SourceRef) -> Result<Intent, Stop> {
         .ok_or_else(|| Stop::wait(reasons::BACKUP_NOT_FOUND, format!("there is no Backup {namespace}/{name}")))?;
     usable(backup)?;
     let actions = check_actions(seen, backup)?;
-    let (mode, target, pod, volume) = match source_restore {
+    let (no_data, target, pod, volume) = match source_restore {
         Some(restore) => {
             let target = restore.spec.backup.source_target_name.clone();
             let config = restore.spec.prepare_data_config.as_ref().and_then(|c| c.data_source_ref.as_ref());
-            (Mode::Data, target, None, config.and_then(|c| c.volume_source.clone()))
+            (None, target, None, config.and_then(|c| c.volume_source.clone()))
         }
-        None => source::choose(claim, backup, &asked)?,
+        None => match source::choose(claim, backup, &asked)? {
+            Choice::Data { target, pod, volume } => (None, target, pod, Some(volume)),
+            Choice::Empty(no_data) => (Some(no_data), None, None, None),
+        },
     };
     let has_prepare = actions.spec.restore.as_ref().is_some_and(|r| r.prepare_data.is_some());
     let has_post_ready = actions.spec.restore.as_ref().is_some_and(|r| !r.post_ready.is_empty());
@@ -154,13 +161,16 @@ pub fn decide(seen: &Sources<'_>, source: &SourceRef) -> Result<Intent, Stop> {
         let name = actions.name_any();
         return Err(Stop::terminal(
             reasons::NOT_SERVED_YET,
-            format!("ActionSet {name}: restore.postReady is not served yet"),
+            format!(
+                "ActionSet {name}: restore.postReady is not run for a Cluster yet, and without it the restore would be \
+                 incomplete; nothing was made"
+            ),
         ));
     }
-    let mode = match (mode, has_prepare, has_post_ready) {
-        (Mode::ProvisionOnly, _, _) => Mode::ProvisionOnly,
-        (Mode::Data, true, _) => Mode::Data,
-        (Mode::Data, false, true) => {
+    let mode = match (has_prepare, has_post_ready) {
+        (true, _) if no_data.is_some() => Mode::ProvisionOnly,
+        (true, _) => Mode::Data,
+        (false, true) => {
             return Err(Stop::terminal(
                 reasons::NO_DATA_RESTORED,
                 format!(
@@ -169,7 +179,8 @@ pub fn decide(seen: &Sources<'_>, source: &SourceRef) -> Result<Intent, Stop> {
                 ),
             ));
         }
-        (Mode::Data, false, false) => {
+        // Also for a volume that would stay empty: beside it nothing is restored either (design D7e).
+        (false, false) => {
             return Err(Stop::terminal(
                 reasons::NO_RESTORE_ACTION,
                 format!("ActionSet {} has neither restore.prepareData nor restore.postReady", actions.name_any()),
@@ -192,6 +203,8 @@ pub fn decide(seen: &Sources<'_>, source: &SourceRef) -> Result<Intent, Stop> {
     Ok(Intent {
         mode,
         backup: (namespace, name),
+        why_empty: no_data.as_ref().map(|why| why.told(backup)),
+        no_data,
         target: target.filter(|t| !t.is_empty()),
         source_pod: pod,
         volume,

@@ -3,8 +3,10 @@
 //! `decide` says what a volume is to hold, `rebind` how it changes hands, `plan` joins them.
 
 pub mod apply;
+pub mod begin;
 pub mod build;
 pub mod decide;
+pub mod evidence;
 pub mod observe;
 pub mod parameters;
 pub mod plan;
@@ -18,6 +20,7 @@ pub mod status;
 
 use crate::context::{Context, names_our_source};
 use crate::error::Error;
+use crate::reasons;
 use api_types::contract::conditions::claim::RESTORE;
 use controller_kit::Key;
 use controller_kit::drive::Again;
@@ -32,8 +35,16 @@ pub async fn reconcile(key: Key, context: Arc<Context>, hands: apply::Hands) -> 
     let Some(seen) = observe::observe(claim, &context.stores, &hands.writer).await? else {
         return Ok(Again::OnEvent);
     };
+    let seen = begin::complete(seen, &context, &hands.writer).await?;
     let plan = plan::plan(&seen);
     Box::pin(hands.apply(&seen, plan, &context)).await
+}
+
+/// Whether `claim` waits for what other claims of its Cluster say, and `other` is one of them.
+pub fn waits_for(claim: &PersistentVolumeClaim, other: &PersistentVolumeClaim) -> bool {
+    let conditions = claim.status.as_ref().and_then(|s| s.conditions.as_deref()).unwrap_or_default();
+    let waits = |reason: Option<&str>| reason == Some(reasons::WAIT_FOR_OTHER_VOLUMES);
+    conditions.iter().any(|c| c.type_ == RESTORE && waits(c.reason.as_deref())) && evidence::same_restore(claim, other)
 }
 
 /// Whether a claim of ours still waits for something: neither True nor False is stored.

@@ -76,6 +76,7 @@ pub async fn observe(
         left,
         prime_name: name,
         proven_provision_only,
+        accounts: vec![],
     }))
 }
 

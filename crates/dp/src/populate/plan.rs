@@ -4,6 +4,7 @@ use super::decide::Intent;
 use super::rebind::{self, Blocker, Mode, Next, Verdict, Write};
 use super::state::State;
 use super::status::Report;
+use crate::account::secret::Step;
 use crate::error::Stop;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use std::sync::Arc;
@@ -41,6 +42,8 @@ pub struct Observed {
     pub prime_name: String,
     /// The bound volume was only provisioned, as its proof says.
     pub proven_provision_only: bool,
+    /// Account Secrets to write before the attempt begins.
+    pub accounts: Vec<Step>,
 }
 
 /// What to do now.
@@ -50,6 +53,8 @@ pub enum Plan {
     Leave,
     /// Store conditions and state.
     Store(Report, State),
+    /// Write account Secrets, then store that the attempt has begun.
+    Begin(Vec<Step>, Report, State),
     /// Create the prime claim.
     CreatePrime,
     /// Mark the prime claim, then create the execution.
@@ -92,18 +97,18 @@ fn carry(seen: &Observed, write: Write) -> Plan {
     match write {
         Write::BeginAttempt { attempt } => {
             let voided = seen.state.attempt > 0 && seen.rebind.target.stored != Verdict::Failed;
-            let provision_only = match &seen.intent {
-                Ok(intent) => intent.mode == Mode::ProvisionOnly,
-                Err(_) if voided => seen.state.provision_only,
+            let (provision_only, why_empty) = match &seen.intent {
+                Ok(intent) => (intent.mode == Mode::ProvisionOnly, intent.why_empty.clone().unwrap_or_default()),
+                Err(_) if voided => (seen.state.provision_only, seen.state.why_empty.clone()),
                 Err(stop) => return stopped(seen, stop),
             };
-            let state = State { attempt, provision_only, retry: seen.retry.clone(), ..seen.state.clone() };
             let report = if provision_only {
-                Report::waiting(crate::reasons::POPULATING_DATA, "Provisioning PVC without data restore")
+                Report::provisioning(&why_empty)
             } else {
                 Report::of_blocker(Blocker::Provisioning, &seen.prime_name)
             };
-            Plan::Store(report, state)
+            let state = State { attempt, provision_only, why_empty, retry: seen.retry.clone(), ..seen.state.clone() };
+            Plan::Begin(seen.accounts.clone(), report, state)
         }
         Write::CreatePrime { .. } => match &seen.intent {
             Ok(_) => Plan::CreatePrime,
@@ -116,7 +121,8 @@ fn carry(seen: &Observed, write: Write) -> Plan {
         Write::StoreRestored => {
             let report = match &seen.accept {
                 Some(why) if !proven(seen) => Report::accepted(why),
-                _ => Report::restored(seen.proven_provision_only, post_ready_left_out(seen)),
+                _ if seen.proven_provision_only => Report::provisioned(&seen.state.why_empty),
+                _ => Report::restored(post_ready_left_out(seen)),
             };
             Plan::Store(report, seen.state.clone())
         }

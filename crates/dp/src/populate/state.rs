@@ -18,6 +18,9 @@ pub struct State {
     /// Whether the attempt only provisions.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub provision_only: bool,
+    /// Why it only provisions, for people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub why_empty: String,
     /// Retry token that was consumed.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub retry: String,

@@ -56,20 +56,27 @@ impl Report {
         )
     }
 
-    /// The volume is there. `post_ready_of` names an ActionSet whose postReady stage was not run.
-    pub fn restored(provision_only: bool, post_ready_of: Option<&str>) -> Self {
-        let (reason, message) = if provision_only {
-            (reasons::PROVISIONED, "PVC provisioned without data restore")
-        } else {
-            (reasons::SUCCEED, "Populator finished")
-        };
+    /// An empty volume is on its way, and why none with data.
+    pub fn provisioning(why: &str) -> Self {
+        Self::waiting(reasons::POPULATING_DATA, with("Provisioning PVC without data restore", why))
+    }
+
+    /// An empty volume is there, and why none with data.
+    pub fn provisioned(why: &str) -> Self {
+        let message = with("PVC provisioned without data restore", why);
+        Report { populating: reasons::PROVISIONED, restore: "True", reason: reasons::PROVISIONED, message }
+    }
+
+    /// The data is there. `post_ready_of` names an ActionSet whose postReady stage was not run.
+    pub fn restored(post_ready_of: Option<&str>) -> Self {
+        const FINISHED: &str = "Populator finished";
         let message = match post_ready_of {
-            None => message.to_owned(),
+            None => FINISHED.to_owned(),
             Some(name) => {
-                format!("{message}; postReady of ActionSet {name} is not run for a claim: run it against the database")
+                format!("{FINISHED}; postReady of ActionSet {name} is not run for a claim: run it against the database")
             }
         };
-        Report { populating: reason, restore: "True", reason, message }
+        Report { populating: reasons::SUCCEED, restore: "True", reason: reasons::SUCCEED, message }
     }
 
     /// The user vouched for what is bound.
@@ -130,6 +137,10 @@ impl Report {
         };
         Report::of_stop(&Stop::terminal(reason, message))
     }
+}
+
+fn with(what: &str, why: &str) -> String {
+    if why.is_empty() { what.to_owned() } else { format!("{what}: {why}") }
 }
 
 /// The body of one status apply: both conditions and the state, with identity and version, or `None`

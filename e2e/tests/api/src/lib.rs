@@ -3,6 +3,7 @@
 // A stage that can not be set up ends the test; there is nothing to recover.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::missing_panics_doc)]
 
+pub mod apps_objects;
 pub mod backups;
 pub mod clusters;
 pub mod golden;

@@ -48,22 +48,32 @@ async fn each_operator_touches_what_the_contract_gives_it_and_nothing_else() {
     until_cluster(&stage, "c2", "Running").await;
 
     let of_apps = beyond(server, APPS_OPERATOR, |e| match (e.group.as_str(), e.resource.as_str()) {
-        (APPS | WORKLOADS | OPERATIONS, _) | ("", "pods" | "services" | "configmaps" | "serviceaccounts") => true,
+        (APPS | WORKLOADS | OPERATIONS, _)
+        | ("", "pods" | "services" | "configmaps" | "serviceaccounts")
+        | ("events.k8s.io", "events")
+        | ("coordination.k8s.io", "leases") => true,
         // A claim is created and deleted, never changed: its conditions and its volume are the other's.
         ("", "persistentvolumeclaims") => matches!(e.verb.as_str(), "get" | "list" | "watch" | "create" | "delete"),
         // One by name; the password of a restore is the other's.
         ("", "secrets") => matches!(e.verb.as_str(), "get" | "create"),
-        ("events.k8s.io", "events") | ("coordination.k8s.io", "leases") => true,
         _ => false,
     });
     assert!(of_apps.is_empty(), "the apps operator: {of_apps:#?}");
 
     let of_dp = beyond(server, OPERATOR, |e| match (e.group.as_str(), e.resource.as_str()) {
-        // Read one by one, for the snapshot of a Cluster and for who owns an account.
-        (APPS, "clusters" | "components" | "componentdefinitions") => e.verb == "get",
-        (APPS | WORKLOADS | OPERATIONS, _) => false,
-        ("", "pods" | "services" | "configmaps") => !is_write(e),
-        _ => e.group == DP || !matches!(e.group.as_str(), "apps"),
+        // Read one by one, for the snapshot of a Cluster and for who owns an account; one that is awaited is watched.
+        (APPS, "clusters" | "components") => !is_write(e) && e.verb != "list",
+        (APPS, "componentdefinitions") => e.verb == "get",
+        (DP, _)
+        | ("", "persistentvolumeclaims" | "persistentvolumeclaims/status" | "persistentvolumes")
+        | ("batch", "jobs")
+        | ("events.k8s.io", "events")
+        | ("coordination.k8s.io", "leases") => true,
+        ("", "pods") | ("storage.k8s.io", "storageclasses" | "csidrivers") => !is_write(e),
+        ("", "secrets") => !matches!(e.verb.as_str(), "list" | "watch" | "update"),
+        // The worker's account of a namespace.
+        ("", "serviceaccounts") | ("rbac.authorization.k8s.io", "rolebindings") => e.verb == "patch",
+        _ => false,
     });
     assert!(of_dp.is_empty(), "the dp operator: {of_dp:#?}");
 }

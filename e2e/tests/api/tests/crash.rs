@@ -7,15 +7,16 @@
 //! take turns.
 
 use api_types::contract::annotations;
+use e2e_api::apps_objects;
 use e2e_api::backups::{backup, database, delete, job_names, policy, until_backup, until_gone, until_no_job};
 use e2e_api::objects::{self, completed_backup, dp, prepare_data, until_phase, until_restore};
 use e2e_api::{Company, IMMEDIATE, LATER, PATIENCE, Stage, stage};
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use kube::ResourceExt;
-use kube::api::{DynamicObject, ListParams};
-use serde_json::json;
+use kube::api::{DynamicObject, ListParams, Patch, PatchParams};
+use serde_json::{Value, json};
 use std::time::Instant;
-use test_kit::builders::Claim;
+use test_kit::builders::{self, Claim};
 use test_kit::crash_proxy::Request;
 use test_kit::{Fault, JournalEntry, wait};
 
@@ -24,10 +25,15 @@ use test_kit::{Fault, JournalEntry, wait};
 enum Play {
     /// A claim of this class is filled from a Backup.
     Claim(&'static str),
+    /// A claim of a Cluster is filled, and the Cluster's accounts are put back: one is made, one is there, one is there
+    /// and immutable.
+    ClaimWithAccounts,
     /// A Restore written by a user makes a claim and fills it.
     UserRestore,
     /// A Backup is made.
     Backup,
+    /// A Backup of a Cluster's component is made, with the Cluster and its accounts.
+    BackupOfCluster,
     /// A Backup is deleted with its files.
     Deletion,
 }
@@ -39,6 +45,8 @@ impl Play {
         until_phase(&stage.client, "ActionSet", "", &actions, "Available").await;
         match self {
             Play::Claim(_) | Play::UserRestore => completed_backup(stage, "b", &actions).await,
+            Play::ClaimWithAccounts => restored_cluster(stage, &actions).await,
+            Play::BackupOfCluster => running_cluster(stage, &actions).await,
             Play::Backup | Play::Deletion => {
                 database(stage, "db-0").await;
                 policy(stage, &actions, |_| {}).await;
@@ -59,6 +67,10 @@ impl Play {
                 let claim = claim.annotation(annotations::SELECTED_NODE, "node-a");
                 claim.create(&stage.client, &stage.namespace).await;
             }
+            Play::ClaimWithAccounts => {
+                let claim = apps_objects::as_made_for(Claim::new("data", IMMEDIATE), "c", "db", "data", 0);
+                claim.create(&stage.client, &stage.namespace).await;
+            }
             Play::UserRestore => {
                 let claim = json!({
                     "metadata": {"name": "data"}, "volumeSource": "data",
@@ -71,7 +83,7 @@ impl Play {
                 });
                 objects::create(stage, "Restore", "r", &json!({}), &spec).await;
             }
-            Play::Backup => {
+            Play::Backup | Play::BackupOfCluster => {
                 backup(stage, "b", |_| {}).await;
             }
             Play::Deletion => delete(stage, "Backup", "b").await,
@@ -82,9 +94,21 @@ impl Play {
     async fn end(self, stage: &Stage, company: &Company) {
         match self {
             Play::Claim(_) => claim_is_filled(stage, company).await,
+            Play::ClaimWithAccounts => {
+                claim_is_filled(stage, company).await;
+                for account in ACCOUNTS {
+                    let secret = apps_objects::secrets(stage).get(&format!("c-db-account-{account}")).await.unwrap();
+                    assert_eq!(apps_objects::text(&secret, "password").as_deref(), Some(SEALED.0), "{account}");
+                    assert_eq!(secret.owner_references().len(), 1, "{account}: {:?}", secret.owner_references());
+                }
+            }
             Play::UserRestore => user_restore_is_done(stage, company).await,
-            Play::Backup => {
+            Play::Backup | Play::BackupOfCluster => {
                 let done = until_backup(stage, "b", "Completed").await;
+                let accounts = done.annotations().get(annotations::ENCRYPTED_SYSTEM_ACCOUNTS);
+                let saved = accounts.is_some_and(|text| ACCOUNTS.iter().all(|account| text.contains(account)));
+                assert_eq!(saved, self == Play::BackupOfCluster, "{accounts:?}");
+                assert_eq!(done.annotations().contains_key(annotations::CLUSTER_SNAPSHOT), saved);
                 assert_eq!(done.data["status"]["actions"].as_array().map(Vec::len), Some(1), "{:?}", done.data);
                 assert_eq!(done.data["status"]["actions"][0]["phase"], "Completed");
                 assert_eq!(done.data["status"].get("conditions"), None, "nothing blocks any more");
@@ -103,6 +127,49 @@ impl Play {
             }
         }
     }
+}
+
+const ACCOUNTS: [&str; 3] = ["made", "patched", "replaced"];
+/// A password under the reference's public default key.
+const SEALED: (&str, &str) = ("two", "rJW/zMqtzEFU6KK13G98z4jwpuQmX4gzt+PXgU2gwg==");
+
+async fn cluster_of(stage: &Stage) {
+    apps_objects::install_kinds(stage.server).await;
+    let definition = apps_objects::definition(stage, "db", &ACCOUNTS).await;
+    apps_objects::cluster(stage, "c", &[apps_objects::part("db", &definition, &["data"])]).await;
+}
+
+/// Backup `b` of a Cluster with three accounts, and the Cluster that is restored from it.
+async fn restored_cluster(stage: &Stage, actions: &str) {
+    completed_backup(stage, "b", actions).await;
+    let sealed: serde_json::Map<String, Value> = ACCOUNTS.iter().map(|a| ((*a).into(), SEALED.1.into())).collect();
+    let notes = json!({(annotations::ENCRYPTED_SYSTEM_ACCOUNTS): json!({"db": sealed}).to_string()});
+    let patch = Patch::Merge(json!({"metadata": {"annotations": notes}}));
+    dp(&stage.client, "Backup", &stage.namespace).patch("b", &PatchParams::default(), &patch).await.unwrap();
+    let mut selector = apps_objects::selector("old", "db");
+    selector["matchLabels"]["app"] = Value::Null;
+    let status = json!({"target": {"podSelector": selector}});
+    objects::set_backup_status(stage, "b", &status).await;
+    cluster_of(stage).await;
+    for account in ["patched", "replaced"] {
+        apps_objects::account(stage, &format!("c-db-account-{account}"), account, "random").await;
+    }
+    let fixed = Patch::Merge(json!({"immutable": true}));
+    apps_objects::secrets(stage).patch("c-db-account-replaced", &PatchParams::default(), &fixed).await.unwrap();
+}
+
+/// A Cluster with three accounts and one running pod, and a policy for it.
+async fn running_cluster(stage: &Stage, actions: &str) {
+    cluster_of(stage).await;
+    for account in ACCOUNTS {
+        apps_objects::account(stage, &format!("c-db-account-{account}"), account, "known").await;
+    }
+    Claim::new("data", IMMEDIATE).create(&stage.client, &stage.namespace).await;
+    let own = apps_objects::identity("c", "db");
+    let own: Vec<(&str, &str)> = own.iter().map(|(k, v)| (*k, v.as_str())).collect();
+    builders::target_pod(&stage.client, &stage.namespace, "c-db-0", &own, &["data"]).await;
+    let wanted = apps_objects::selector("c", "db");
+    policy(stage, actions, |spec| spec["target"]["podSelector"] = wanted.clone()).await;
 }
 
 fn repo_claim(backup: &DynamicObject) -> String {
@@ -229,6 +296,11 @@ static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 /// Every `step`-th write of the play, before and after it. The first write of each kind comes in every run and must be
 /// reached; how often a kind comes after that depends on which looks fall together, so a repetition may stay away.
 async fn at_every_write(play: Play, step: usize) {
+    at_first_writes(play, step, usize::MAX).await;
+}
+
+/// As [`at_every_write`], but no later than the `last`-th write: what comes after is another play's.
+async fn at_first_writes(play: Play, step: usize, last: usize) {
     let _turn = TURN.lock().await;
     let writes = run(play, None).await;
     assert!(writes.len() >= 3, "{play:?} has only {} writes", writes.len());
@@ -238,7 +310,7 @@ async fn at_every_write(play: Play, step: usize) {
     let start = Instant::now();
     let mut seen: Vec<Kind> = Vec::new();
     let (mut hits, mut missed) = (0, Vec::new());
-    for (index, write) in writes.iter().enumerate() {
+    for (index, write) in writes.iter().enumerate().take(last) {
         seen.push(kind(&write.request));
         let nth = seen.iter().filter(|k| Some(*k) == seen.last()).count();
         if index % step > 0 {
@@ -268,6 +340,16 @@ async fn restore_72_a_filled_claim_ends_the_same_whichever_write_the_operator_di
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn restore_72_a_claim_that_waited_for_its_consumer_too() {
     at_every_write(Play::Claim(LATER), 4).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn restore_72_a_claim_with_accounts_too() {
+    at_first_writes(Play::ClaimWithAccounts, 1, 8).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn restore_72_a_backup_of_a_cluster_too() {
+    at_every_write(Play::BackupOfCluster, 2).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,0 +1,200 @@
+//! Cluster, Component and ComponentDefinition, as far as this operator reads them (behaviour-apps §12).
+//!
+//! They belong to the apps operator, ours or another, and their kinds may be missing: they are asked for by name when
+//! they are needed and never cached. A kind that is not installed answers as an object that is not there.
+
+use api_types::contract::{APPS_GROUP, labels};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope};
+use kube::{Resource, ResourceExt};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Version of the kinds.
+pub const VERSION: &str = "v1";
+
+macro_rules! kind_of_apps {
+    ($(#[$meta:meta])* $name:ident, $plural:literal, $scope:ty) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+        pub struct $name {
+            /// Name, labels, UID.
+            #[serde(default)]
+            pub metadata: ObjectMeta,
+            /// Everything that was asked for; read field by field, so that no other field can be in the way.
+            #[serde(default)]
+            pub spec: Value,
+        }
+
+        impl Resource for $name {
+            type DynamicType = ();
+            type Scope = $scope;
+
+            fn kind(_: &()) -> Cow<'_, str> {
+                stringify!($name).into()
+            }
+            fn group(_: &()) -> Cow<'_, str> {
+                APPS_GROUP.into()
+            }
+            fn version(_: &()) -> Cow<'_, str> {
+                VERSION.into()
+            }
+            fn plural(_: &()) -> Cow<'_, str> {
+                $plural.into()
+            }
+            fn meta(&self) -> &ObjectMeta {
+                &self.metadata
+            }
+            fn meta_mut(&mut self) -> &mut ObjectMeta {
+                &mut self.metadata
+            }
+        }
+    };
+}
+
+kind_of_apps!(
+    /// A database cluster of several components.
+    Cluster, "clusters", NamespaceResourceScope
+);
+kind_of_apps!(
+    /// One component of a Cluster, named `<cluster>-<component>`.
+    Component, "components", NamespaceResourceScope
+);
+kind_of_apps!(
+    /// What an addon says about one kind of component.
+    ComponentDefinition, "componentdefinitions", ClusterResourceScope
+);
+
+fn list<'a>(spec: &'a Value, field: &str) -> impl Iterator<Item = &'a Value> {
+    spec.get(field).and_then(Value::as_array).into_iter().flatten()
+}
+
+fn text<'a>(value: &'a Value, field: &str) -> Option<&'a str> {
+    value.get(field).and_then(Value::as_str).filter(|t| !t.is_empty())
+}
+
+/// Names of the volume claim templates of a component's spec, those of its instance templates included.
+fn volumes(spec: &Value) -> BTreeSet<String> {
+    let of_instances = list(spec, "instances").flat_map(|i| list(i, "volumeClaimTemplates"));
+    let all = list(spec, "volumeClaimTemplates").chain(of_instances);
+    all.filter_map(|t| text(t, "name")).map(str::to_owned).collect()
+}
+
+/// A component, or the components of a sharding, as `Cluster.spec` describes them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Part {
+    /// Name in the spec.
+    pub name: String,
+    /// It is a sharding: its components have names of their own.
+    pub sharding: bool,
+    /// ComponentDefinition as the spec names it; exact once the apps operator has resolved it.
+    pub definition: Option<String>,
+    /// Labels its claims carry for sure.
+    pub labels: BTreeMap<String, String>,
+    /// Its volume claim templates.
+    pub volumes: BTreeSet<String>,
+}
+
+impl Cluster {
+    /// Every component and sharding of the spec.
+    pub fn parts(&self) -> Vec<Part> {
+        let component = |spec: &Value| Some(self.part(text(spec, "name")?, spec, false));
+        let sharding = |spec: &Value| Some(self.part(text(spec, "name")?, spec.get("template")?, true));
+        let components = list(&self.spec, "componentSpecs").filter_map(component);
+        components.chain(list(&self.spec, "shardings").filter_map(sharding)).collect()
+    }
+
+    fn part(&self, name: &str, spec: &Value, sharding: bool) -> Part {
+        let own = spec.get("labels").and_then(Value::as_object).into_iter().flatten();
+        let mut all: BTreeMap<String, String> =
+            own.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect();
+        let identity = if sharding { labels::SHARDING_NAME } else { labels::COMPONENT_NAME };
+        all.insert(labels::MANAGED_BY.into(), labels::MANAGED_BY_APPS.into());
+        all.insert(labels::INSTANCE.into(), self.name_any());
+        all.insert(identity.into(), name.into());
+        Part {
+            name: name.into(),
+            sharding,
+            definition: text(spec, "componentDef").map(str::to_owned),
+            labels: all,
+            volumes: volumes(spec),
+        }
+    }
+}
+
+impl Component {
+    /// Name of the object of a component of a Cluster.
+    pub fn name_of(cluster: &str, component: &str) -> String {
+        format!("{cluster}-{component}")
+    }
+
+    /// Its ComponentDefinition.
+    pub fn definition(&self) -> Option<&str> {
+        text(&self.spec, "compDef")
+    }
+
+    /// Its volume claim templates.
+    pub fn volumes(&self) -> BTreeSet<String> {
+        volumes(&self.spec)
+    }
+
+    /// Accounts that are switched off for it.
+    pub fn disabled_accounts(&self) -> BTreeSet<&str> {
+        let off = |a: &&Value| a.get("disabled").and_then(Value::as_bool) == Some(true);
+        list(&self.spec, "systemAccounts").filter(off).filter_map(|a| text(a, "name")).collect()
+    }
+}
+
+impl ComponentDefinition {
+    /// Names of the accounts such a component has.
+    pub fn accounts(&self) -> BTreeSet<&str> {
+        list(&self.spec, "systemAccounts").filter_map(|a| text(a, "name")).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn of<T: serde::de::DeserializeOwned>(value: Value) -> T {
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn parts_of_a_cluster_have_the_labels_and_volumes_of_their_claims() {
+        let cluster: Cluster = of(json!({
+            "apiVersion": "apps.kubeblocks.io/v1", "kind": "Cluster", "metadata": {"name": "c", "namespace": "n"},
+            "spec": {
+                "componentSpecs": [
+                    {"name": "db", "componentDef": "db-1", "labels": {"tier": "gold"},
+                     "volumeClaimTemplates": [{"name": "data"}], "instances": [{"name": "big", "volumeClaimTemplates": [{"name": "log"}]}]},
+                    {"componentDef": "nameless"},
+                ],
+                "shardings": [{"name": "shard", "shards": 2, "template": {"componentDef": "s-1", "volumeClaimTemplates": [{"name": "data"}]}}],
+            },
+        }));
+        let parts = cluster.parts();
+        let names: Vec<(&str, bool)> = parts.iter().map(|p| (p.name.as_str(), p.sharding)).collect();
+        assert_eq!(names, [("db", false), ("shard", true)]);
+        assert_eq!(parts[0].volumes, BTreeSet::from(["data".to_owned(), "log".to_owned()]));
+        assert_eq!(parts[0].labels["tier"], "gold");
+        assert_eq!(parts[0].labels["apps.kubeblocks.io/component-name"], "db");
+        assert_eq!(parts[1].labels["apps.kubeblocks.io/sharding-name"], "shard");
+        assert!(!parts[1].labels.contains_key("apps.kubeblocks.io/component-name"));
+    }
+
+    #[test]
+    fn odd_specs_are_read_as_far_as_they_go() {
+        for spec in [json!(null), json!({}), json!({"systemAccounts": null}), json!({"systemAccounts": [{}, 3]})] {
+            let definition: ComponentDefinition = of(json!({"metadata": {"name": "d"}, "spec": spec}));
+            assert!(definition.accounts().is_empty());
+        }
+        let component: Component = of(json!({"metadata": {}, "spec": {"compDef": "d", "systemAccounts": [
+            {"name": "on"}, {"name": "off", "disabled": true}]}}));
+        assert_eq!(component.disabled_accounts(), BTreeSet::from(["off"]));
+        assert_eq!((component.definition(), component.volumes().len()), (Some("d"), 0));
+    }
+}
