@@ -9,16 +9,17 @@
 use api_types::contract::annotations;
 use e2e_api::apps_objects;
 use e2e_api::backups::{backup, database, delete, job_names, policy, until_backup, until_gone, until_no_job};
+use e2e_api::crash_points::{self, Point};
 use e2e_api::objects::{self, completed_backup, dp, prepare_data, until_phase, until_restore};
 use e2e_api::{Company, IMMEDIATE, LATER, PATIENCE, Stage, stage};
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use kube::ResourceExt;
 use kube::api::{DynamicObject, ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
-use std::time::Instant;
+
 use test_kit::builders::{self, Claim};
-use test_kit::crash_proxy::Request;
-use test_kit::{Fault, JournalEntry, wait};
+
+use test_kit::{JournalEntry, wait};
 
 /// What is played.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -260,41 +261,9 @@ async fn run(play: Play, point: Option<&Point>) -> Vec<JournalEntry> {
     hit.into_iter().collect()
 }
 
-/// A kind of write: the same in every run, whatever its objects are called.
-type Kind = (String, String, String);
-
-fn kind(request: &Request) -> Kind {
-    (request.method.to_string(), request.resource.clone(), request.subresource.clone())
-}
-
-/// Where a run is cut. A number among all writes would mean another one whenever two looks fall together or a write
-/// is refused; the n-th of its kind means the same in every run.
-struct Point {
-    when: &'static str,
-    kind: Kind,
-    nth: usize,
-}
-
-impl Point {
-    fn fault(&self, namespace: &str) -> Fault {
-        let cut = if self.when == "before" { Fault::cut_before } else { Fault::cut_after };
-        let (wanted, namespace) = (self.kind.clone(), namespace.to_owned());
-        let ours = move |r: &Request| r.namespace.is_empty() || r.namespace == namespace;
-        cut(self.nth).when(move |request| ours(request) && kind(request) == wanted)
-    }
-}
-
-impl std::fmt::Display for Point {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { when, kind: (method, resource, subresource), nth } = self;
-        write!(f, "{when} {method} {resource} {subresource} {nth}")
-    }
-}
-
 static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
-/// Every `step`-th write of the play, before and after it. The first write of each kind comes in every run and must be
-/// reached; how often a kind comes after that depends on which looks fall together, so a repetition may stay away.
+/// Every `step`-th write of the play, before and after it.
 async fn at_every_write(play: Play, step: usize) {
     at_first_writes(play, step, usize::MAX).await;
 }
@@ -302,34 +271,7 @@ async fn at_every_write(play: Play, step: usize) {
 /// As [`at_every_write`], but no later than the `last`-th write: what comes after is another play's.
 async fn at_first_writes(play: Play, step: usize, last: usize) {
     let _turn = TURN.lock().await;
-    let writes = run(play, None).await;
-    assert!(writes.len() >= 3, "{play:?} has only {} writes", writes.len());
-    for write in &writes {
-        println!("{write} {}", write.body);
-    }
-    let start = Instant::now();
-    let mut seen: Vec<Kind> = Vec::new();
-    let (mut hits, mut missed) = (0, Vec::new());
-    for (index, write) in writes.iter().enumerate().take(last) {
-        seen.push(kind(&write.request));
-        let nth = seen.iter().filter(|k| Some(*k) == seen.last()).count();
-        if index % step > 0 {
-            continue;
-        }
-        for when in ["before", "after"] {
-            let point = Point { when, kind: kind(&write.request), nth };
-            let begun = Instant::now();
-            let reached = !run(play, Some(&point)).await.is_empty();
-            println!("{play:?}: killed {point}: reached {reached}, {:?}", begun.elapsed());
-            hits += usize::from(reached);
-            assert!(reached || nth > 1, "{play:?}: not reached: {point}");
-            if !reached {
-                missed.push(point.to_string());
-            }
-        }
-    }
-    println!("{play:?}: {} writes, every {step}. in {:?}, not reached: {missed:?}", writes.len(), start.elapsed());
-    assert!(missed.len() * 4 <= hits, "{play:?}: too few reached ({hits}): {missed:?}");
+    crash_points::walk(&format!("{play:?}"), step, last, async |point| run(play, point).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
