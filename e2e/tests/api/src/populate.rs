@@ -38,6 +38,15 @@ pub fn pods_end(stage: &Stage, company: &Company, outcome: Outcome) {
     });
 }
 
+/// From now on pods of Jobs of this namespace end so; those of databases run.
+pub fn pods_of_jobs_end(stage: &Stage, company: &Company, outcome: Outcome) {
+    let namespace = stage.namespace.clone();
+    company.executor.plan_with(move |pod| {
+        let of_job = pod.labels().contains_key("batch.kubernetes.io/job-name");
+        (of_job && pod.namespace().as_deref() == Some(&namespace)).then(|| outcome.clone())
+    });
+}
+
 /// A class of this test alone, so that no other test's claims meet its volumes.
 pub async fn own_class(stage: &Stage, binding: Binding) -> String {
     builders::storage_class(&stage.client, &format!("class-{}", stage.namespace), DRIVER, binding).await

@@ -2,6 +2,7 @@
 //! protection operator.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+mod accounts;
 mod create;
 mod restore;
 mod waits;
