@@ -72,6 +72,12 @@ impl Hands {
                 self.writer.delete(&api, name, uid, PropagationPolicy::Background).await?;
             }
             Step::DeleteClaim { name, uid } => {
+                // Data goes with it: a cache that lags must not decide alone.
+                let sets: Api<InstanceSet> = self.writer.namespaced(namespace);
+                let now = self.writer.get(&sets, &set.name_any()).await?;
+                if now.is_none_or(|now| now.uid() != set.uid() || now.metadata.generation != set.metadata.generation) {
+                    return Ok(());
+                }
                 let api: Api<PersistentVolumeClaim> = self.writer.namespaced(namespace);
                 self.writer.delete(&api, name, uid, PropagationPolicy::Background).await?;
             }

@@ -7,9 +7,10 @@ use e2e_api::clusters::{
 };
 use e2e_api::objects::claims;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, Service};
-use kube::api::{DeleteParams, ListParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use kube::{Api, ResourceExt};
 use serde_json::json;
+use std::time::Duration;
 use test_kit::wait;
 
 #[tokio::test]
@@ -106,6 +107,37 @@ async fn scaling_restarts_no_pod_and_keeps_what_is_there() {
         if pods.len() == 1 && names == ["data-c1-db-0"] { Ok(()) } else { Err(format!("{pods:?} {names:?}")) }
     })
     .await;
+}
+
+/// The set is scaled back while the operator still sees it small: the claim of the instance is not deleted on the word of
+/// a cache that lags.
+#[tokio::test]
+async fn a_claim_is_not_deleted_on_the_word_of_a_cache_that_lags() {
+    let (stage, _, apps) = both("lag").await;
+    let toy = definition(&stage, |_| {}).await;
+    cluster(&stage, "c1", &[component(&toy)], &json!({})).await;
+    until_cluster(&stage, "c1", "Running").await;
+    let uid = claims(&stage).get("data-c1-db-1").await.unwrap().uid();
+    // A pod that does not go holds the claim's deletion back until the set is large again.
+    let pods: Api<Pod> = Api::namespaced(stage.client.clone(), &stage.namespace);
+    let hold = |list: serde_json::Value| Patch::Merge(json!({"metadata": {"finalizers": list}}));
+    pods.patch("c1-db-1", &PatchParams::default(), &hold(json!(["holdfast.dev/test"]))).await.unwrap();
+    let replicas = |n: i32| json!([{"op": "replace", "path": "/spec/componentSpecs/0/replicas", "value": n}]);
+    json_patch_cluster(&stage, "c1", replicas(1)).await.unwrap();
+    wait::watch_until(&pods, "c1-db-1", PATIENCE, |p: &Pod| p.metadata.deletion_timestamp.is_some()).await;
+    apps.proxy.pause_watch("instancesets");
+    json_patch_cluster(&stage, "c1", replicas(2)).await.unwrap();
+    wait::watch_until(&sets(&stage), "c1-db", PATIENCE, |s| s.spec.replicas == Some(2)).await;
+    pods.patch("c1-db-1", &PatchParams::default(), &hold(json!([]))).await.unwrap();
+    wait::stays(Duration::from_secs(1), "the claim stays", async || {
+        let claim = claims(&stage).get("data-c1-db-1").await.map_err(|e| e.to_string())?;
+        let kept = claim.uid() == uid && claim.metadata.deletion_timestamp.is_none();
+        if kept { Ok(()) } else { Err(format!("{:?}", claim.metadata)) }
+    })
+    .await;
+    apps.proxy.resume_watch("instancesets");
+    until_cluster(&stage, "c1", "Running").await;
+    assert_eq!(claims(&stage).get("data-c1-db-1").await.unwrap().uid(), uid);
 }
 
 #[tokio::test]
