@@ -85,11 +85,8 @@ crash: ## Kill the operator at every write
 	$(BUILD)
 	$(TEST) --test crash
 
-# The process under test is the one that goes into the image.
-bench: ## Benchmarks, one JSON line each; BENCH="idle [flags]"
-	@$(CLUSTER)/build.sh api
-	@operator=$$($(IMAGES)/cargo.sh release holdfast-dp) && image=$$($(IMAGES)/build.sh holdfast-dp "$$operator") && \
-	cargo run -q -p bench -- $(or $(BENCH),idle) --operator "$$operator" --image "$$image"
+bench: ## Benchmarks, one JSON line each; BENCH="idle|node-cluster [flags]" (node-cluster: root)
+	@e2e/bench/run.sh $(or $(BENCH),idle)
 
 release: prerequisites ## Static release binaries
 	@$(IMAGES)/cargo.sh release $(BINARIES)
