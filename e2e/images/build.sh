@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # build.sh NAME [BINARY]: makes one image without a registry or a container engine and prints the path of its archive.
-# Names: pause busybox postgres, and datasafed holdfast-dp, which need the path of their static binary.
+# Names: pause busybox postgres, and datasafed holdfast-dp holdfast-apps, which need the path of their static binary.
 # Archives lie in $HOLDFAST_STATE/images under a hash of their input; equal input is not built twice.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../cluster/common.sh"
 . "$WORKSPACE/e2e/images/names.sh"
 here=$WORKSPACE/e2e/images
 name=${1:-} binary=${2:-}
-ref=$(image_ref "$name") || die "usage: build.sh pause|busybox|postgres|datasafed BINARY|holdfast-dp BINARY"
+ref=$(image_ref "$name") || die "usage: build.sh pause|busybox|postgres, or datasafed|holdfast-dp|holdfast-apps BINARY"
 
 "$CLUSTER_SRC/build.sh" api
 mkdir -p "$IMAGES"

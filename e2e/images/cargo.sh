@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
-# cargo.sh PACKAGE BINARY [PROFILE]: builds a static binary for an image and prints its path. musl where its target can be
-# had, else glibc linked statically.
+# cargo.sh PROFILE BINARY...: builds static binaries for images and prints their paths, one a line. musl where its target can
+# be had, else glibc linked statically.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../cluster/common.sh"
-package=${1:?package} binary=${2:?binary} profile=${3:-e2e}
+usage='usage: cargo.sh e2e|release|dev holdfast-dp|holdfast-apps|datasafed...'
+profile=${1:?$usage}
+shift
+[[ $# -gt 0 ]] || die "$usage"
 arch=$(uname -m)
 target=$arch-unknown-linux-musl
 cd "$WORKSPACE"
@@ -16,5 +19,16 @@ else
   target=$arch-unknown-linux-gnu
   export RUSTFLAGS="${RUSTFLAGS:-} -C target-feature=+crt-static"
 fi
-cargo build --profile "$profile" --target "$target" -p "$package" --bin "$binary" >&2
-echo "${CARGO_TARGET_DIR:-$WORKSPACE/target}/$target/$profile/$binary"
+# One run for all of them: what they share is compiled once, with one set of features.
+selection=()
+for binary in "$@"; do
+  case $binary in
+    holdfast-*) selection+=(-p "${binary#holdfast-}" --bin "$binary") ;;
+    datasafed) selection+=(-p mover --bin "$binary") ;;
+    *) die "$usage" ;;
+  esac
+done
+cargo build --profile "$profile" --target "$target" "${selection[@]}" >&2
+directory=$profile
+[[ $profile != dev ]] || directory=debug
+for binary in "$@"; do echo "${CARGO_TARGET_DIR:-$WORKSPACE/target}/$target/$directory/$binary"; done

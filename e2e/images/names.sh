@@ -7,7 +7,7 @@ image_ref() {
   case $1 in
     pause | busybox) echo "$IMAGE_PREFIX/$1:1" ;;
     postgres) echo "$IMAGE_PREFIX/postgres:15" ;;
-    datasafed | holdfast-dp) echo "$IMAGE_PREFIX/$1:$(workspace_version)" ;;
+    datasafed | holdfast-dp | holdfast-apps) echo "$IMAGE_PREFIX/$1:$(workspace_version)" ;;
     *) return 1 ;;
   esac
 }

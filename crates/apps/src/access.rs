@@ -14,6 +14,8 @@ const MAKE: &[&str] = &["get", "list", "watch", "create", "patch", "delete"];
 pub const TABLE: &[Rule] = &[
     rule(Reach::Cluster, APPS, &["componentdefinitions"], READ),
     rule(Reach::Cluster, APPS, &["componentdefinitions/status"], &["patch"]),
+    // When their claims are bound, and so when pods are made.
+    rule(Reach::Cluster, "storage.k8s.io", &["storageclasses"], READ),
     rule(Reach::Namespaces, APPS, &["clusters"], &["get", "list", "watch", "patch"]),
     rule(Reach::Namespaces, APPS, &["components"], MAKE),
     rule(Reach::Namespaces, APPS, &["clusters/status", "components/status"], &["patch"]),

@@ -5,6 +5,7 @@ use api_types::operations::OpsRequest;
 use api_types::workloads::InstanceSet;
 use controller_kit::stores::Store;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Service, ServiceAccount};
+use k8s_openapi::api::storage::v1::StorageClass;
 use kube::ResourceExt;
 
 /// Caches of everything this operator looks at. Objects of Kubernetes' own kinds are those with our label only.
@@ -20,6 +21,8 @@ pub struct Stores {
     pub sets: Store<InstanceSet>,
     /// All of them.
     pub requests: Store<OpsRequest>,
+    /// All of them.
+    pub classes: Store<StorageClass>,
     /// Pods of Components.
     pub pods: Store<Pod>,
     /// Claims of Components.
@@ -40,6 +43,7 @@ impl Default for Stores {
             component_definitions: Store::new(|_| true, trim),
             sets: Store::new(|_| true, trim),
             requests: Store::new(|_| true, trim),
+            classes: Store::new(|_| true, trim_class),
             pods: Store::new(|_| true, trim_pod),
             claims: Store::new(|_| true, trim),
             services: Store::new(|_| true, trim),
@@ -57,6 +61,14 @@ fn trim(object: &mut impl ResourceExt) {
 fn trim_pod(pod: &mut Pod) {
     pod.spec = None;
     pod.metadata.annotations = None;
+}
+
+/// Of classes only the binding mode is read.
+fn trim_class(class: &mut StorageClass) {
+    trim(class);
+    class.parameters = None;
+    class.allowed_topologies = None;
+    class.mount_options = None;
 }
 
 /// What `kubectl apply` leaves on objects.

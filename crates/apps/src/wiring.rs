@@ -35,6 +35,7 @@ pub fn start_stores(runtime: &Runtime) -> Stores {
     let all = Scope { namespaces: namespaces.clone(), labels: None };
     let ours = Scope { namespaces, labels: Some(OURS) };
     stores.component_definitions.watch_cluster(client, &Scope::default(), metrics, stop);
+    stores.classes.watch_cluster(client, &Scope::default(), metrics, stop);
     stores.clusters.watch_namespaced(client, &all, metrics, stop);
     stores.components.watch_namespaced(client, &all, metrics, stop);
     stores.sets.watch_namespaced(client, &all, metrics, stop);
@@ -50,6 +51,7 @@ pub fn start_stores(runtime: &Runtime) -> Stores {
 /// Waits until every cache has listed once.
 pub async fn fill_stores(stores: &Stores) {
     stores.component_definitions.ready().await;
+    stores.classes.ready().await;
     stores.clusters.ready().await;
     stores.components.ready().await;
     stores.sets.ready().await;
@@ -65,6 +67,7 @@ pub async fn fill_stores(stores: &Stores) {
 pub fn show_stores(runtime: &Runtime, stores: &Stores) {
     let show = |store: Box<dyn Watched>| runtime.health.show_store(store);
     show(Box::new(stores.component_definitions.clone()));
+    show(Box::new(stores.classes.clone()));
     show(Box::new(stores.clusters.clone()));
     show(Box::new(stores.components.clone()));
     show(Box::new(stores.sets.clone()));

@@ -1,6 +1,6 @@
-//! Walks every world of one InstanceSet: our steps, each of which can be the last before a crash, pods that become
-//! ready, unready, end or are deleted by strangers, claims that come without their data source, and a template that
-//! changes on the way.
+//! Walks every world of one InstanceSet: our steps, each of which can be the last before a crash, claims that are bound
+//! at once or with their pod, pods that become ready, unready, end or are deleted by strangers, claims that come without
+//! their data source, and a template that changes on the way.
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::panic)]
 
 use api_types::workloads::InstanceSet;
@@ -26,6 +26,7 @@ enum PodIs {
 enum ClaimIs {
     Absent,
     Whole,
+    Bound,
     /// Marked, without its data source.
     Dropped,
     Going,
@@ -39,6 +40,8 @@ struct World {
     /// Number of the pod template.
     template: u8,
     ordered: bool,
+    /// The class binds claims without a pod.
+    immediate: bool,
     pods: [PodIs; SLOTS],
     claims: [ClaimIs; SLOTS],
     hostile_left: u8,
@@ -54,7 +57,8 @@ impl World {
                 "replicas": self.replicas, "podManagementPolicy": policy, "disableDefaultHeadlessService": true,
                 "selector": {"matchLabels": {"a": "b"}},
                 "template": {"spec": {"containers": [{"name": format!("v{}", self.template)}]}},
-                "volumeClaimTemplates": [{"metadata": marked, "spec": {"accessModes": ["ReadWriteOnce"]}}],
+                "volumeClaimTemplates": [{"metadata": marked, "spec": {
+                    "accessModes": ["ReadWriteOnce"], "storageClassName": "class"}}],
             },
         }))
         .unwrap()
@@ -82,16 +86,17 @@ impl World {
     }
 
     fn claim(&self, slot: usize) -> Option<PersistentVolumeClaim> {
-        let mut spec = json!({"accessModes": ["ReadWriteOnce"]});
+        let mut spec = json!({"accessModes": ["ReadWriteOnce"], "storageClassName": "class"});
         match self.claims[slot] {
             ClaimIs::Absent => return None,
-            ClaimIs::Whole => spec["dataSourceRef"] = json!({"kind": "Backup", "name": "b"}),
+            ClaimIs::Whole | ClaimIs::Bound => spec["dataSourceRef"] = json!({"kind": "Backup", "name": "b"}),
             ClaimIs::Dropped | ClaimIs::Going => {}
         }
+        let phase = if self.claims[slot] == ClaimIs::Bound { "Bound" } else { "Pending" };
         let mut meta = self.meta(&format!("data-s-{slot}"), self.claims[slot] == ClaimIs::Going);
         meta["labels"] = json!({"apps.kubeblocks.io/pod-name": format!("s-{slot}")});
         meta["annotations"] = json!({"apps.kubeblocks.io/restore-source-kind": "Backup"});
-        Some(serde_json::from_value(json!({"metadata": meta, "spec": spec})).unwrap())
+        Some(serde_json::from_value(json!({"metadata": meta, "spec": spec, "status": {"phase": phase}})).unwrap())
     }
 
     #[allow(clippy::unused_self)]
@@ -112,7 +117,8 @@ impl World {
         let set = Arc::new(self.set());
         let template = Ok(set.spec.template.get().unwrap());
         let now = Timestamp::from_second(1_000_000).unwrap();
-        Observed { set, template, claims, pods, headless: None, now }
+        let immediate = self.immediate.then(|| "class".to_owned()).into_iter().collect();
+        Observed { set, template, claims, pods, immediate, headless: None, now }
     }
 
     fn slot(name: &str) -> usize {
@@ -124,20 +130,20 @@ impl World {
         let mut w = self.clone();
         match step {
             Step::ApplyHeadless(_) => panic!("the set asks for none"),
-            Step::CreateInstance { claims, pod } => {
+            Step::CreateClaims(claims) => {
                 for claim in claims {
                     let slot = Self::slot(claim.metadata.name.as_ref().unwrap());
                     assert_eq!(w.claims[slot], ClaimIs::Absent, "made over another: {self:?}");
                     w.claims[slot] = if dropped { ClaimIs::Dropped } else { ClaimIs::Whole };
                 }
-                if let Some(pod) = pod
-                    && (!dropped || claims.is_empty())
-                {
-                    let slot = Self::slot(pod.metadata.name.as_ref().unwrap());
-                    assert!(slot < self.replicas, "nobody asked for it: {self:?}");
-                    assert_eq!(w.claims[slot], ClaimIs::Whole, "a database on a claim without its data: {self:?}");
-                    w.pods[slot] = PodIs::Starting(self.template);
-                }
+            }
+            Step::CreatePod(pod) => {
+                let slot = Self::slot(pod.metadata.name.as_ref().unwrap());
+                assert!(slot < self.replicas, "nobody asked for it: {self:?}");
+                let unbound = if self.immediate { ClaimIs::Bound } else { ClaimIs::Whole };
+                let fit = [ClaimIs::Bound, unbound].contains(&w.claims[slot]);
+                assert!(fit, "a database on a claim without its data, or too early: {self:?}");
+                w.pods[slot] = PodIs::Starting(self.template);
             }
             Step::DeletePod { name, .. } => {
                 let slot = Self::slot(name);
@@ -179,8 +185,7 @@ impl World {
         let mut out = Vec::new();
         let mut now = self.clone();
         for step in &steps {
-            let creates = matches!(step, Step::CreateInstance { claims, .. } if !claims.is_empty());
-            if creates && self.hostile_left > 0 {
+            if matches!(step, Step::CreateClaims(_)) && self.hostile_left > 0 {
                 let mut dropped = now.land(step, true);
                 dropped.hostile_left -= 1;
                 out.push(dropped);
@@ -191,13 +196,15 @@ impl World {
         out
     }
 
-    /// The kubelet and the API server's collectors.
+    /// The binder, the kubelet and the API server's collectors.
     fn others(&self) -> Vec<World> {
         let mut out = Vec::new();
         for slot in 0..SLOTS {
             let mut w = self.clone();
+            let binds = self.immediate || matches!(self.pods[slot], PodIs::Starting(_));
             match self.pods[slot] {
-                PodIs::Starting(n) if self.claims[slot] == ClaimIs::Whole => w.pods[slot] = PodIs::Ready(n),
+                _ if self.claims[slot] == ClaimIs::Whole && binds => w.claims[slot] = ClaimIs::Bound,
+                PodIs::Starting(n) if self.claims[slot] == ClaimIs::Bound => w.pods[slot] = PodIs::Ready(n),
                 PodIs::Going(_) => w.pods[slot] = PodIs::Absent,
                 PodIs::Absent if self.claims[slot] == ClaimIs::Going => w.claims[slot] = ClaimIs::Absent,
                 _ => continue,
@@ -237,7 +244,7 @@ impl World {
     fn is_done(&self) -> bool {
         (0..SLOTS).all(|slot| {
             if slot < self.replicas {
-                self.pods[slot] == PodIs::Ready(self.template) && self.claims[slot] == ClaimIs::Whole
+                self.pods[slot] == PodIs::Ready(self.template) && self.claims[slot] == ClaimIs::Bound
             } else {
                 self.pods[slot] == PodIs::Absent && self.claims[slot] == ClaimIs::Absent
             }
@@ -250,11 +257,12 @@ impl World {
     }
 }
 
-fn explore(ordered: bool) -> (usize, usize) {
+fn explore(ordered: bool, immediate: bool) -> (usize, usize) {
     let start = World {
         replicas: 2,
         template: 0,
         ordered,
+        immediate,
         pods: [PodIs::Absent; SLOTS],
         claims: [ClaimIs::Absent; SLOTS],
         hostile_left: 3,
@@ -283,9 +291,9 @@ fn explore(ordered: bool) -> (usize, usize) {
 
 #[test]
 fn no_order_of_events_starts_a_database_without_its_data_or_stops_a_good_one() {
-    for ordered in [true, false] {
-        let (worlds, done) = explore(ordered);
-        println!("explored {worlds} worlds (ordered: {ordered}), {done} done");
+    for (ordered, immediate) in [(true, true), (true, false), (false, true), (false, false)] {
+        let (worlds, done) = explore(ordered, immediate);
+        println!("explored {worlds} worlds (ordered: {ordered}, bound at once: {immediate}), {done} done");
         assert!(done > 0);
     }
 }

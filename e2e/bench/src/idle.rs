@@ -1,59 +1,87 @@
 //! Cost of an operator at rest: resident memory, requests, start to ready.
 
-use e2e_api::{OPERATOR, install, operator_at};
+use e2e_api::clusters::{self, APPS_OPERATOR};
+use e2e_api::{OPERATOR, install, process};
 use futures::{StreamExt, stream};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret};
 use kube::api::PostParams;
 use kube::{Api, Client};
 use serde_json::{Value, json};
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 use test_kit::api_server::{ApiServer, AuditScope};
 use test_kit::builders;
-use test_kit::operator::Operator;
 
 /// Objects created at once while the cluster is filled.
 const AT_ONCE: usize = 32;
 
-/// Prints one line alone and one beside `foreign` objects of each kind.
-pub async fn run(binary: &Path, image: Option<&Path>, seconds: u64, foreign: usize) {
+/// One operator under test.
+struct Subject {
+    /// `dp` or `apps`.
+    name: String,
+    /// Namespace and service account.
+    account: (&'static str, &'static str),
+    binary: PathBuf,
+    image_mb: Option<f64>,
+    kubeconfig: PathBuf,
+}
+
+/// Prints one line for each operator alone, then one for each beside `foreign` objects of each kind.
+pub async fn run(binaries: &[PathBuf], images: &[PathBuf], seconds: u64, foreign: usize) {
     // No controllers: what is measured is the operator beside objects, not what others do with them.
     let server = ApiServer::builder().audit(AuditScope::Everything).without_controllers().start().await;
+    // The kinds of both: either may be installed beside the other.
     install(&server).await;
-    let kubeconfig = server.kubeconfig_for(OPERATOR.0, OPERATOR.1).await;
+    clusters::install(&server).await;
+    let mut subjects = Vec::new();
+    for (index, binary) in binaries.iter().enumerate() {
+        let file = binary.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        let account = if file == APPS_OPERATOR.0 { APPS_OPERATOR } else { OPERATOR };
+        let size = |path: &PathBuf| megabytes(std::fs::metadata(path).expect("the image").len());
+        subjects.push(Subject {
+            name: file.trim_start_matches("holdfast-").to_owned(),
+            account,
+            binary: binary.clone(),
+            image_mb: images.get(index).map(size),
+            kubeconfig: server.kubeconfig_for(account.0, account.1).await,
+        });
+    }
     for loaded in [false, true] {
         if loaded {
             fill(&server.client(), foreign).await;
         }
-        let process = operator_at(binary, server.dir(), &kubeconfig).env("RUST_LOG", "info").start().await;
-        let line = measure(&server, &process, image, seconds, loaded).await;
-        println!("{line}");
+        for subject in &subjects {
+            println!("{}", measure(&server, subject, seconds, loaded).await);
+        }
     }
 }
 
-async fn measure(server: &ApiServer, process: &Operator, image: Option<&Path>, seconds: u64, loaded: bool) -> Value {
+async fn measure(server: &ApiServer, subject: &Subject, seconds: u64, loaded: bool) -> Value {
+    // A log for each start: what an earlier one wrote tells nothing of this one.
+    let log = server.dir().join(format!("idle-{}-{loaded}.log", subject.name));
+    let process = process(&subject.binary, subject.account.0, &log, &subject.kubeconfig).env("RUST_LOG", "info");
+    let process = process.start().await;
     let ready = process.ready_after();
     // What the start itself asks for (leases, lists) is over once the process leads.
     test_kit::wait::eventually(Duration::from_secs(30), "the operator leads", async || {
         if process.log().contains("leading") { Ok(()) } else { Err(process.log_tail(3)) }
     })
     .await;
-    let before = requests(server);
+    let before = requests(server, subject);
     tokio::time::sleep(Duration::from_secs(seconds)).await; // the measured interval itself
-    let during = requests(server) - before;
+    let during = requests(server, subject) - before;
     let (rss, anon) = memory(process.id());
     json!({
-        "bench": "idle", "operator": "dp", "loaded": loaded,
+        "bench": "idle", "operator": subject.name, "loaded": loaded,
         "rss_mb": rss, "anon_mb": anon, "requests_60s": during * 60 / seconds.max(1),
-        "image_mb": image.map(|path| megabytes(std::fs::metadata(path).expect("the image").len())),
-        "ready_s": ready.as_secs_f64(),
+        "image_mb": subject.image_mb, "ready_s": ready.as_secs_f64(),
     })
 }
 
 /// Requests of the operator that ended, but for its leases and the renewal of its watches.
-fn requests(server: &ApiServer) -> u64 {
-    let all = server.audit().of_service_account(OPERATOR.0, OPERATOR.1);
+fn requests(server: &ApiServer, subject: &Subject) -> u64 {
+    let all = server.audit().of_service_account(subject.account.0, subject.account.1);
     all.only(|entry| entry.verb != "watch" && !entry.resource.starts_with("leases")).entries.len() as u64
 }
 

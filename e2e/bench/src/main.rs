@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod idle;
+mod node_cluster;
 
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -16,14 +17,14 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Bench {
-    /// What an operator costs while nothing happens, alone and beside 5,000 foreign objects of each kind.
+    /// What each operator costs while nothing happens, alone and beside 5,000 foreign objects of each kind.
     Idle {
-        /// The operator's binary, as it goes into the image.
+        /// An operator's binary, as it goes into the image; several times for several operators.
+        #[arg(long, required = true)]
+        operator: Vec<PathBuf>,
+        /// The image's archive, in the order of the operators.
         #[arg(long)]
-        operator: PathBuf,
-        /// The image's archive.
-        #[arg(long)]
-        image: Option<PathBuf>,
+        image: Vec<PathBuf>,
         /// Seconds to watch it.
         #[arg(long, default_value_t = 60)]
         seconds: u64,
@@ -31,13 +32,20 @@ enum Bench {
         #[arg(long, default_value_t = 5000)]
         foreign: usize,
     },
+    /// How long a Cluster of two trivial pods takes on the one-node cluster: created, and restored.
+    NodeCluster {
+        /// Clusters of each sort; their medians are printed.
+        #[arg(long, default_value_t = 5)]
+        runs: usize,
+    },
 }
 
 #[tokio::main]
 async fn main() {
     match Args::parse().bench {
         Bench::Idle { operator, image, seconds, foreign } => {
-            idle::run(&operator, image.as_deref(), seconds, foreign).await;
+            idle::run(&operator, &image, seconds, foreign).await;
         }
+        Bench::NodeCluster { runs } => node_cluster::run(runs).await,
     }
 }

@@ -50,7 +50,7 @@ impl Hands {
                 let name = crate::desired::name_in(body);
                 self.writer.apply(&self.writer.namespaced::<Service>(namespace), name, body).await?;
             }
-            Step::CreateInstance { claims, pod } => {
+            Step::CreateClaims(claims) => {
                 let api: Api<PersistentVolumeClaim> = self.writer.namespaced(namespace);
                 for claim in claims {
                     let stored = match self.writer.create(&api, claim).await {
@@ -63,9 +63,9 @@ impl Hands {
                         return Ok(());
                     }
                 }
-                if let Some(pod) = pod {
-                    self.writer.create(&self.writer.namespaced::<Pod>(namespace), pod.as_ref()).await?;
-                }
+            }
+            Step::CreatePod(pod) => {
+                self.writer.create(&self.writer.namespaced::<Pod>(namespace), pod.as_ref()).await?;
             }
             Step::DeletePod { name, uid } => {
                 let api: Api<Pod> = self.writer.namespaced(namespace);

@@ -39,5 +39,7 @@ pub fn observe(set: Arc<InstanceSet>, stores: &Stores) -> Observed {
     }
     let template = set.spec.template.get().map_err(|e| format!("spec.template: {e}"));
     let headless = stores.services.get(&namespace, &names::headless_service(&set.name_any()));
-    Observed { set, template, claims, pods, headless, now: clock::now() }
+    let at_once = stores.classes.select(|c| c.volume_binding_mode.as_deref() != Some("WaitForFirstConsumer"));
+    let immediate = at_once.iter().map(|c| c.name_any()).collect();
+    Observed { set, template, claims, pods, immediate, headless, now: clock::now() }
 }

@@ -1,7 +1,9 @@
 //! Decides which claims and pods of an InstanceSet to make and to take away. Pure.
 //!
 //! A pod is made only beside claims that are as the set wants them: a claim that lost its data source would be bound
-//! empty, and a database must never start on it.
+//! empty, and a database must never start on it. Where the class binds claims at once, they are bound before their pod
+//! is made: the scheduler needs less of a claim than the kubelet, and a pod that reaches the kubelet in between waits
+//! there for 10 to 15 seconds.
 
 use super::build;
 use crate::restore::fold::source_dropped;
@@ -12,7 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, PodTemplateSpec, Service};
 use kube::ResourceExt;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// One look at the caches.
@@ -25,6 +27,8 @@ pub struct Observed {
     pub claims: BTreeMap<String, Arc<PersistentVolumeClaim>>,
     /// Pods of the set, and whatever else has such a name; by name.
     pub pods: BTreeMap<String, Arc<Pod>>,
+    /// Storage classes whose claims are bound without a pod.
+    pub immediate: BTreeSet<String>,
     /// The headless Service as stored.
     pub headless: Option<Arc<Service>>,
     /// Now.
@@ -36,13 +40,10 @@ pub struct Observed {
 pub enum Step {
     /// Apply the headless Service.
     ApplyHeadless(Value),
-    /// Create the claims, then the pod, unless a claim comes back without its data source.
-    CreateInstance {
-        /// Claims that are missing.
-        claims: Vec<PersistentVolumeClaim>,
-        /// The pod.
-        pod: Option<Box<Pod>>,
-    },
+    /// Create the claims of an instance. What the API server made of them decides when its pod follows.
+    CreateClaims(Vec<PersistentVolumeClaim>),
+    /// Create a pod.
+    CreatePod(Box<Pod>),
     /// Delete a pod.
     DeletePod {
         /// Its name.
@@ -134,6 +135,15 @@ pub fn plan(seen: &Observed) -> Plan {
     plan
 }
 
+/// Whether a pod may be made beside a claim; what is missing comes with an event of the claim.
+fn takes_pod(claim: &PersistentVolumeClaim, immediate: &BTreeSet<String>) -> bool {
+    let class = claim.spec.as_ref().and_then(|s| s.storage_class_name.as_ref());
+    let bound = claim.status.as_ref().and_then(|s| s.phase.as_deref()) == Some("Bound");
+    !source_dropped(claim)
+        && claim.metadata.deletion_timestamp.is_none()
+        && (bound || class.is_none_or(|c| !immediate.contains(c)))
+}
+
 /// Missing instances, in order. One after the other where the set is ordered.
 fn create(seen: &Observed, pods: &PodTemplateSpec, wanted: &[String], plan: &mut Plan) {
     let set = seen.set.as_ref();
@@ -148,12 +158,11 @@ fn create(seen: &Observed, pods: &PodTemplateSpec, wanted: &[String], plan: &mut
             .filter(|(name, _)| !seen.claims.contains_key(name))
             .map(|(_, template)| build::claim(set, pods, template, instance))
             .collect();
-        let unusable =
-            |claim: &Arc<PersistentVolumeClaim>| source_dropped(claim) || claim.metadata.deletion_timestamp.is_some();
-        let held = claims.iter().filter_map(|(name, _)| seen.claims.get(name)).any(unusable);
-        let new = (pod.is_none() && !held).then(|| Box::new(build::pod(set, pods, instance, &revision)));
-        if !missing.is_empty() || new.is_some() {
-            plan.steps.push(Step::CreateInstance { claims: missing, pod: new });
+        let held = claims.iter().filter_map(|(name, _)| seen.claims.get(name)).any(|c| !takes_pod(c, &seen.immediate));
+        if !missing.is_empty() {
+            plan.steps.push(Step::CreateClaims(missing));
+        } else if pod.is_none() && !held {
+            plan.steps.push(Step::CreatePod(Box::new(build::pod(set, pods, instance, &revision))));
         }
         if ordered && !pod.is_some_and(|p| is_available(p, set, seen.now)) {
             break;

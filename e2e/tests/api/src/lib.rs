@@ -76,7 +76,8 @@ pub fn operator_of(name: &str, namespace: &str, dir: &Path, kubeconfig: &Path) -
     process(&Operator::built(name), namespace, &dir.join(format!("{name}.log")), kubeconfig)
 }
 
-fn process(binary: &Path, namespace: &str, log: &Path, kubeconfig: &Path) -> OperatorBuilder {
+/// The command line of any binary; `log` is appended to.
+pub fn process(binary: &Path, namespace: &str, log: &Path, kubeconfig: &Path) -> OperatorBuilder {
     let health = free_port();
     Operator::builder(binary, log)
         .kubeconfig(kubeconfig)

@@ -54,6 +54,7 @@ async fn each_operator_touches_what_the_contract_gives_it_and_nothing_else() {
         | ("coordination.k8s.io", "leases") => true,
         // A claim is created and deleted, never changed: its conditions and its volume are the other's.
         ("", "persistentvolumeclaims") => matches!(e.verb.as_str(), "get" | "list" | "watch" | "create" | "delete"),
+        ("storage.k8s.io", "storageclasses") => !is_write(e),
         // One by name; the password of a restore is the other's.
         ("", "secrets") => matches!(e.verb.as_str(), "get" | "create"),
         _ => false,

@@ -133,12 +133,13 @@ async fn everything_of_a_cluster_is_named_labelled_and_owned_as_the_reference_do
     assert!(Path::new(&shared).is_dir());
 }
 
-/// The server of the test has no default class.
+/// The server of the test has no default class, and nobody who makes volumes: of a class that waits for the consumer, so
+/// that pods come first.
 fn with_class(mut object: Value) -> Value {
     let components = object.pointer_mut("/spec/componentSpecs").and_then(Value::as_array_mut);
     for component in components.into_iter().flatten() {
         for template in component["volumeClaimTemplates"].as_array_mut().into_iter().flatten() {
-            template["spec"]["storageClassName"] = json!(e2e_api::IMMEDIATE);
+            template["spec"]["storageClassName"] = json!(e2e_api::LATER);
         }
     }
     object

@@ -1,10 +1,13 @@
-//! The one-node cluster as tests see it: the operator installed from its charts, a namespace each, and
-//! the few calls they need. `make cluster-up` starts it; the first test installs the operator.
+//! The one-node cluster as tests see it: the operators installed from their charts, a namespace each, and
+//! the few calls they need. `make cluster-up` starts it; the first test that needs an operator installs it.
 // A cluster that can not be reached ends the test; there is nothing to recover.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::missing_panics_doc)]
 
+pub mod clusters;
+
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod};
-use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
+use kube::api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config, ResourceExt};
 use serde_json::{Value, json};
@@ -17,6 +20,10 @@ use test_kit::{api_server, builders, wait};
 pub const PATIENCE: Duration = Duration::from_secs(90);
 /// API of the dp kinds.
 pub const DP: &str = builders::DP_API;
+/// The data protection operator; its namespace and container have the same name.
+pub const DP_OPERATOR: &str = "holdfast-dp";
+/// The apps operator; its namespace and container have the same name.
+pub const APPS_OPERATOR: &str = "holdfast-apps";
 
 /// Root of the workspace.
 pub fn workspace() -> PathBuf {
@@ -37,6 +44,13 @@ pub struct Node {
     pub namespace: String,
 }
 
+/// An operator that was killed.
+pub struct Killed {
+    operator: &'static str,
+    /// How often it had been started again before.
+    restarts: i32,
+}
+
 /// Runs a program and gives its output, which must be a success.
 pub fn run(command: &mut Command) -> String {
     let Output { status, stdout, stderr } = command.output().expect("the program starts");
@@ -45,7 +59,7 @@ pub fn run(command: &mut Command) -> String {
     out
 }
 
-/// The operator installed, and a fresh namespace.
+/// The data protection operator installed, and a fresh namespace.
 pub async fn node(name: &str) -> Node {
     api_server::install_crypto();
     let kubeconfig = state().join("cluster/admin.conf");
@@ -55,17 +69,29 @@ pub async fn node(name: &str) -> Node {
     let client = Client::try_from(config).expect("a client");
     let namespace = builders::namespace(&client, name).await;
     let node = Node { client, namespace };
-    if !node.operator_ready().await {
-        run(Command::new(workspace().join("e2e/demo.sh")).arg("install"));
-    }
+    node.install(DP_OPERATOR).await;
+    node
+}
+
+/// Both operators installed, and a fresh namespace.
+pub async fn node_with_apps(name: &str) -> Node {
+    let node = node(name).await;
+    node.install(APPS_OPERATOR).await;
     node
 }
 
 impl Node {
-    async fn operator_ready(&self) -> bool {
-        let deployments: Api<k8s_openapi::api::apps::v1::Deployment> =
-            Api::namespaced(self.client.clone(), "holdfast-dp");
-        let found = deployments.get_opt("holdfast-dp").await.expect("the API server answers");
+    async fn install(&self, operator: &str) {
+        if !self.operator_ready(operator).await {
+            let short = operator.trim_start_matches("holdfast-");
+            // What it prints is for those who watch; the output of a benchmark is its figures alone.
+            eprint!("{}", run(Command::new(workspace().join("e2e/demo.sh")).args(["install", short])));
+        }
+    }
+
+    async fn operator_ready(&self, operator: &str) -> bool {
+        let deployments: Api<Deployment> = Api::namespaced(self.client.clone(), operator);
+        let found = deployments.get_opt(operator).await.expect("the API server answers");
         found.and_then(|d| d.status).and_then(|s| s.ready_replicas).unwrap_or_default() > 0
     }
 
@@ -154,40 +180,56 @@ impl Node {
 
     /// Names of objects of a kind in the test's namespace.
     pub async fn names(&self, api_version: &str, kind: &str) -> Vec<String> {
-        let list = self.api(api_version, kind).list(&kube::api::ListParams::default()).await.expect("list");
+        let list = self.api(api_version, kind).list(&ListParams::default()).await.expect("list");
         list.iter().map(ResourceExt::name_any).collect()
     }
 
-    /// Ends the operator's process by SIGKILL, as the kernel would for want of memory; the kubelet
-    /// starts it again.
-    pub async fn kill_operator(&self) {
-        let before = self.operator_restarts().await;
+    /// Ends the processes of these operators by SIGKILL, as the kernel would for want of memory. The kubelet starts them
+    /// again; [`Node::until_back`] waits for that.
+    pub async fn kill(&self, operators: &[&'static str]) -> Vec<Killed> {
         let socket = state().join("cluster/ctd/c.sock");
         let ctr = || {
             let mut command = Command::new("ctr");
             command.arg("-a").arg(&socket).args(["-n", "k8s.io"]);
             command
         };
-        let filter = "labels.\"io.kubernetes.container.name\"==holdfast-dp";
-        let containers = run(ctr().args(["containers", "ls", "-q", filter]));
-        let tasks = run(ctr().args(["tasks", "ls"]));
-        let alive = |id: &&str| tasks.lines().any(|l| l.starts_with(*id) && l.contains("RUNNING"));
-        let mut killed = 0;
-        for id in containers.lines().map(str::trim).filter(alive) {
-            run(ctr().args(["tasks", "kill", "-s", "KILL", id]));
-            killed += 1;
+        let mut victims = Vec::new();
+        let mut killed = Vec::new();
+        for operator in operators {
+            let filter = format!("labels.\"io.kubernetes.container.name\"=={operator}");
+            let containers = run(ctr().args(["containers", "ls", "-q", &filter]));
+            let tasks = run(ctr().args(["tasks", "ls"]));
+            let alive = |id: &&str| tasks.lines().any(|l| l.starts_with(*id) && l.contains("RUNNING"));
+            let found: Vec<&str> = containers.lines().map(str::trim).filter(alive).collect();
+            assert_eq!(found.len(), 1, "one {operator} runs: {tasks}");
+            victims.push(found[0].to_owned());
+            killed.push(Killed { operator, restarts: self.restarts_of(operator).await });
         }
-        assert_eq!(killed, 1, "one operator runs: {tasks}");
-        wait::eventually(PATIENCE, "the operator is back", async || {
-            let now = self.operator_restarts().await;
-            if now > before && self.operator_ready().await { Ok(()) } else { Err(format!("{now} restarts")) }
-        })
-        .await;
+        // All at once, or nearly so: nothing is awaited in between.
+        for id in &victims {
+            run(ctr().args(["tasks", "kill", "-s", "KILL", id]));
+        }
+        killed
     }
 
-    async fn operator_restarts(&self) -> i32 {
-        let pods: Api<Pod> = Api::namespaced(self.client.clone(), "holdfast-dp");
-        let list = pods.list(&kube::api::ListParams::default()).await.expect("pods");
+    /// Waits until operators that were killed have been started again and are ready.
+    pub async fn until_back(&self, killed: &[Killed]) {
+        for Killed { operator, restarts } in killed {
+            wait::eventually(PATIENCE, &format!("{operator} is back"), async || {
+                let now = self.restarts_of(operator).await;
+                if now > *restarts && self.operator_ready(operator).await {
+                    Ok(())
+                } else {
+                    Err(format!("{now} restarts"))
+                }
+            })
+            .await;
+        }
+    }
+
+    async fn restarts_of(&self, operator: &str) -> i32 {
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), operator);
+        let list = pods.list(&ListParams::default()).await.expect("pods");
         let statuses = list
             .iter()
             .filter_map(|p| p.status.as_ref())
@@ -204,5 +246,33 @@ impl Node {
         .await;
         self.until_phase("BackupRepo", "node-tests", "Ready").await;
         "node-tests"
+    }
+
+    /// The directory of that repository on this machine, once something of the test's namespace uses it.
+    pub async fn repository_directory(&self) -> PathBuf {
+        let name = wait::eventually(PATIENCE, "the repository's claim is bound", async || {
+            let claims = self.claims().list(&ListParams::default()).await.map_err(|e| e.to_string())?;
+            let bound = claims.iter().find(|c| {
+                c.name_any().starts_with("pvc-node-tests") && c.spec.as_ref().is_some_and(|s| s.volume_name.is_some())
+            });
+            bound.map(ResourceExt::name_any).ok_or_else(|| "none".to_owned())
+        })
+        .await;
+        self.directory_of(&name).await
+    }
+
+    /// Makes a file in the repository that an action of a test waits for.
+    pub async fn open_gate(&self, name: &str) {
+        std::fs::write(self.repository_directory().await.join(name), "").expect("the gate opens");
+    }
+
+    /// Waits until a pod of ours with that label runs its action.
+    pub async fn until_action_runs(&self, label: &str) {
+        wait::eventually(PATIENCE, "the action runs", async || {
+            let pods = self.pods().list(&ListParams::default().labels(label)).await.map_err(|e| e.to_string())?;
+            let running = pods.iter().any(|p| p.status.as_ref().and_then(|s| s.phase.as_deref()) == Some("Running"));
+            if running { Ok(()) } else { Err(format!("{} pods", pods.items.len())) }
+        })
+        .await;
     }
 }

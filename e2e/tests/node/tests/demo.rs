@@ -4,8 +4,10 @@ use e2e_node::{run, workspace};
 use std::process::Command;
 
 #[test]
-fn the_demo_restores_a_postgresql() {
+fn the_demo_restores_a_postgresql_and_a_cluster() {
     let out = run(Command::new(workspace().join("e2e/demo.sh")).arg("up"));
     let last = out.lines().last().unwrap_or_default();
-    assert!(last.starts_with("demo: PASS rows=100000 checksum=equal a_seconds="), "{out}");
+    let figures = last.strip_prefix("demo: PASS rows=100000 checksum=equal ").unwrap_or_else(|| panic!("{out}"));
+    let parts: Vec<&str> = figures.split(' ').filter_map(|f| f.split_once("_seconds=")).map(|f| f.0).collect();
+    assert_eq!(parts, ["a", "b", "c"], "{last}");
 }

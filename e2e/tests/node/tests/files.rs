@@ -2,11 +2,9 @@
 
 #![allow(clippy::expect_used, clippy::indexing_slicing)] // helpers of tests; a failure ends the test
 
-use e2e_node::{DP, Node, node};
-use kube::ResourceExt;
-use kube::api::{DeleteParams, ListParams};
+use e2e_node::{DP, DP_OPERATOR, Node, node};
+use kube::api::DeleteParams;
 use serde_json::{Value, json};
-use std::path::PathBuf;
 use test_kit::wait;
 
 const IMAGE: &str = "docker.io/local/busybox:1";
@@ -84,31 +82,8 @@ async fn backup(node: &Node) {
     .await;
 }
 
-/// The repository's directory on this machine.
-async fn repository(node: &Node) -> PathBuf {
-    let name = wait::eventually(e2e_node::PATIENCE, "the repository's claim is bound", async || {
-        let claims = node.claims().list(&ListParams::default()).await.map_err(|e| e.to_string())?;
-        let bound = claims.iter().find(|c| {
-            c.name_any().starts_with("pvc-node-tests") && c.spec.as_ref().is_some_and(|s| s.volume_name.is_some())
-        });
-        bound.map(kube::ResourceExt::name_any).ok_or_else(|| "none".to_owned())
-    })
-    .await;
-    node.directory_of(&name).await
-}
-
 async fn open_gate(node: &Node, what: &str, actions: &str) {
-    std::fs::write(repository(node).await.join(format!("{what}-{actions}")), "").expect("the gate opens");
-}
-
-/// Waits until a pod of ours runs its action.
-async fn until_action_runs(node: &Node, label: &str) {
-    wait::eventually(e2e_node::PATIENCE, "the action runs", async || {
-        let pods = node.pods().list(&ListParams::default().labels(label)).await.map_err(|e| e.to_string())?;
-        let running = pods.iter().any(|p| p.status.as_ref().and_then(|s| s.phase.as_deref()) == Some("Running"));
-        if running { Ok(()) } else { Err(format!("{} pods", pods.items.len())) }
-    })
-    .await;
+    node.open_gate(&format!("{what}-{actions}")).await;
 }
 
 /// A pod on the restored claim finds the data as they were.
@@ -133,8 +108,8 @@ async fn operator_killed_in_the_middle_of_backup_and_restore() {
     let node = node("killed").await;
     let actions = protected(&node, "hostpath").await;
     backup(&node).await;
-    until_action_runs(&node, "dataprotection.kubeblocks.io/backup-name=b").await;
-    node.kill_operator().await;
+    node.until_action_runs("dataprotection.kubeblocks.io/backup-name=b").await;
+    node.until_back(&node.kill(&[DP_OPERATOR]).await).await;
     open_gate(&node, "backup", &actions).await;
     let done = node.until_phase("Backup", "b", "Completed").await;
     let size: u64 = done.data["status"]["totalSize"].as_str().unwrap_or_default().parse().unwrap_or_default();
@@ -142,15 +117,15 @@ async fn operator_killed_in_the_middle_of_backup_and_restore() {
     nothing_left(&node).await;
 
     node.apply(&claim("copy", "hostpath", Some("b"))).await;
-    until_action_runs(&node, "dataprotection.kubeblocks.io/restore").await;
-    node.kill_operator().await;
+    node.until_action_runs("dataprotection.kubeblocks.io/restore").await;
+    node.until_back(&node.kill(&[DP_OPERATOR]).await).await;
     open_gate(&node, "restore", &actions).await;
     node.until_restored("copy").await;
     check_data(&node, "copy").await;
     nothing_left(&node).await;
 
     // The files go with the Backup.
-    let files = repository(&node).await.join(&node.namespace).join("b");
+    let files = node.repository_directory().await.join(&node.namespace).join("b");
     assert!(files.join("kubeblocks-backup.json").exists(), "the saved object marks a whole backup");
     node.api(DP, "Backup").delete("b", &DeleteParams::default()).await.expect("delete");
     wait::eventually(e2e_node::PATIENCE, "the Backup is gone", async || {

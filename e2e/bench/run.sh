@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# run.sh NAME [FLAGS]: builds what a benchmark measures and runs it; its standard output is JSON lines only.
+set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/../cluster/common.sh"
+name=${1:?usage: run.sh idle|node-cluster [flags]}
+shift
+cd "$WORKSPACE"
+# The whole workspace is selected, as for every build: another selection has other features.
+cargo build -q --workspace --bin bench
+bench=${CARGO_TARGET_DIR:-target}/debug/bench
+case $name in
+  idle)
+    "$CLUSTER_SRC/build.sh" api
+    # The processes under test are those that go into the images.
+    built=$(e2e/images/cargo.sh release holdfast-dp holdfast-apps)
+    flags=()
+    for operator in $built; do
+      image=$(e2e/images/build.sh "${operator##*/}" "$operator")
+      flags+=(--operator "$operator" --image "$image")
+    done
+    "$bench" idle "${flags[@]}" "$@"
+    ;;
+  *) "$CLUSTER_SRC/with.sh" "$bench" "$name" "$@" ;;
+esac
