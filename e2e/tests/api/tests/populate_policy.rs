@@ -213,6 +213,8 @@ async fn restore_22_the_prime_claim_stays_until_the_bind_is_complete() {
     until_pod_runs(&stage, &claim).await;
     let prime = claims(&stage).get(&prime_name(&claim)).await.unwrap();
     let volume = prime.spec.as_ref().unwrap().volume_name.clone().unwrap();
+    // Taken before the refusals: waiting for it, their backoff would outgrow the test's patience.
+    let turn = CONTROLLERS.lock().await;
     let hand_over = refuse(company, {
         let volume = volume.clone();
         move |r| r.method.as_str() == "PATCH" && r.resource == "persistentvolumes" && r.name == volume
@@ -226,7 +228,6 @@ async fn restore_22_the_prime_claim_stays_until_the_bind_is_complete() {
     pods_end(&stage, company, Outcome::succeed());
     objects::until_phase(&stage.client, "Restore", &stage.namespace, &prime_name(&claim), "Completed").await;
 
-    let turn = CONTROLLERS.lock().await;
     stage.server.stop(Component::ControllerManager);
     hand_over.store(false, Ordering::SeqCst);
     let target = claim.uid();
