@@ -2,11 +2,9 @@
 //! tests run under it. It never touches a kind of the data protection group: the two operators meet in claims
 //! (behaviour-apps §12).
 
+use api_types::contract::{APPS_GROUP as APPS, OPERATIONS_GROUP as OPERATIONS, WORKLOADS_GROUP as WORKLOADS};
 use controller_kit::access::{Reach, Rule, rule};
 
-const APPS: &str = "apps.kubeblocks.io";
-const WORKLOADS: &str = "workloads.kubeblocks.io";
-const OPERATIONS: &str = "operations.kubeblocks.io";
 const READ: &[&str] = &["get", "list", "watch"];
 const MAKE: &[&str] = &["get", "list", "watch", "create", "patch", "delete"];
 

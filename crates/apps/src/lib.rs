@@ -13,4 +13,5 @@ pub mod error;
 pub mod instanceset;
 pub mod ops;
 pub mod restore;
+pub mod unserved;
 pub mod wiring;

@@ -4,7 +4,6 @@ use crate::context::{Context, Stores};
 use crate::{cluster, component, definition, instanceset, ops};
 use api_types::contract::labels;
 use controller_kit::Key;
-use controller_kit::drive::Driver;
 use controller_kit::events::Events;
 use controller_kit::queue::Queue;
 use controller_kit::run::Runtime;
@@ -87,14 +86,9 @@ pub fn start_controllers(runtime: &Runtime, stores: &Stores, controllers: &mut J
     let context = Arc::new(Context { stores: stores.clone() });
     let writer = |manager| Writer::new(runtime.client.clone(), manager, runtime.metrics.clone());
     let events = |controller| Events::new(runtime.client.clone(), controller, &runtime.settings.identity);
-    let drive = |name, queue: &Arc<Queue>| {
-        runtime.health.show_queue(name, Arc::clone(queue));
-        let workers = runtime.settings.workers.max(1);
-        Driver { name, queue: Arc::clone(queue), workers, metrics: runtime.metrics.clone() }
-    };
     macro_rules! start {
         ($name:literal, $queue:ident, $reconcile:path, $hands:expr) => {{
-            let (driver, context, hands) = (drive($name, &queues.$queue), Arc::clone(&context), $hands);
+            let (driver, context, hands) = (runtime.driver($name, &queues.$queue), Arc::clone(&context), $hands);
             let stop = runtime.stop.clone();
             controllers.spawn(driver.run(move |key| $reconcile(key, Arc::clone(&context), hands.clone()), stop));
         }};
@@ -129,36 +123,17 @@ pub fn start_controllers(runtime: &Runtime, stores: &Stores, controllers: &mut J
 
 /// Every object that is there when the controllers start is looked at once.
 fn seed(stores: &Stores, queues: &Queues) {
-    add_all(&queues.definitions, &stores.component_definitions.select(|_| true));
-    add_all(&queues.clusters, &stores.clusters.select(|_| true));
-    add_all(&queues.components, &stores.components.select(|_| true));
-    add_all(&queues.sets, &stores.sets.select(|_| true));
-    add_all(&queues.requests, &stores.requests.select(|_| true));
-}
-
-fn add_all<K: Resource>(queue: &Queue, objects: &[Arc<K>]) {
-    for object in objects {
-        queue.add(Key::of(object.as_ref()));
-    }
+    queues.definitions.add_all(&stores.component_definitions.select(|_| true));
+    queues.clusters.add_all(&stores.clusters.select(|_| true));
+    queues.components.add_all(&stores.components.select(|_| true));
+    queues.sets.add_all(&stores.sets.select(|_| true));
+    queues.requests.add_all(&stores.requests.select(|_| true));
 }
 
 /// The key a label names, beside the object.
 fn labelled<K: Resource>(object: &K, label: &str) -> Option<Key> {
     let name = object.meta().labels.as_ref()?.get(label)?;
     Some(Key::new(object.meta().namespace.clone().unwrap_or_default(), name.clone()))
-}
-
-/// The owner of that kind, as a key beside the object.
-fn owner<K: Resource>(object: &K, kind: &str) -> Option<Key> {
-    let namespace = object.meta().namespace.clone().unwrap_or_default();
-    let owners = object.owner_references().iter();
-    owners.filter(|o| o.kind == kind).map(|o| Key::new(namespace.clone(), o.name.clone())).next()
-}
-
-fn queue_some(queue: &Queue, key: Option<Key>) {
-    if let Some(key) = key {
-        queue.add(key);
-    }
 }
 
 /// What wakes what. Each wait in a plan names one of these.
@@ -171,33 +146,33 @@ fn wake_by_events(stores: &Stores, queues: &Queues) {
     let (queue, up) = (Arc::clone(&queues.components), Arc::clone(&clusters));
     stores.components.on_change(move |o| {
         queue.add(Key::of(o));
-        queue_some(&up, owner(o, "Cluster"));
+        up.add_some(Key::of_owner(o, "Cluster"));
     });
     let (queue, up) = (Arc::clone(&queues.sets), Arc::clone(&queues.components));
     stores.sets.on_change(move |o| {
         queue.add(Key::of(o));
-        queue_some(&up, owner(o, "Component"));
+        up.add_some(Key::of_owner(o, "Component"));
     });
     let queue = Arc::clone(&queues.sets);
-    stores.pods.on_change(move |o| queue_some(&queue, labelled(o, labels::WORKLOADS_INSTANCE)));
+    stores.pods.on_change(move |o| queue.add_some(labelled(o, labels::WORKLOADS_INSTANCE)));
     let queue = Arc::clone(&queues.sets);
-    stores.claims.on_change(move |o| queue_some(&queue, labelled(o, labels::WORKLOADS_INSTANCE)));
+    stores.claims.on_change(move |o| queue.add_some(labelled(o, labels::WORKLOADS_INSTANCE)));
     let (sets, components) = (Arc::clone(&queues.sets), Arc::clone(&queues.components));
     stores.services.on_change(move |o| {
-        queue_some(&sets, owner(o, "InstanceSet"));
-        queue_some(&components, owner(o, "Component"));
+        sets.add_some(Key::of_owner(o, "InstanceSet"));
+        components.add_some(Key::of_owner(o, "Component"));
     });
     let queue = Arc::clone(&queues.components);
-    stores.config_maps.on_change(move |o| queue_some(&queue, owner(o, "Component")));
+    stores.config_maps.on_change(move |o| queue.add_some(Key::of_owner(o, "Component")));
     let queue = Arc::clone(&queues.components);
-    stores.service_accounts.on_change(move |o| queue_some(&queue, owner(o, "Component")));
+    stores.service_accounts.on_change(move |o| queue.add_some(Key::of_owner(o, "Component")));
     // A definition wakes what uses it, and every Cluster: one may mean it by a prefix.
     let (queue, components) = (Arc::clone(&queues.definitions), Arc::clone(&queues.components));
     let (all_components, all_clusters) = (stores.components.clone(), stores.clusters.clone());
     stores.component_definitions.on_change(move |definition| {
         queue.add(Key::of(definition));
         let name = definition.name_any();
-        add_all(&components, &all_components.select(|c| c.spec.comp_def == name));
-        add_all(&clusters, &all_clusters.select(|_| true));
+        components.add_all(&all_components.select(|c| c.spec.comp_def == name));
+        clusters.add_all(&all_clusters.select(|_| true));
     });
 }

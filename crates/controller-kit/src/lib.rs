@@ -41,6 +41,13 @@ impl Key {
         let meta = object.meta();
         Key::new(meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default())
     }
+
+    /// The key of an object's first owner of that kind; owners lie in their objects' namespace.
+    pub fn of_owner<K: kube::Resource>(object: &K, kind: &str) -> Option<Self> {
+        let meta = object.meta();
+        let owner = meta.owner_references.iter().flatten().find(|o| o.kind == kind)?;
+        Some(Key::new(meta.namespace.clone().unwrap_or_default(), owner.name.clone()))
+    }
 }
 
 impl std::fmt::Display for Key {

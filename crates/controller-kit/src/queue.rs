@@ -3,7 +3,7 @@
 
 use crate::Key;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -44,6 +44,20 @@ impl Queue {
             s.ready.push_back(key);
             drop(s);
             self.wake.notify_one();
+        }
+    }
+
+    /// Asks for a look at `key`, where there is one.
+    pub fn add_some(&self, key: Option<Key>) {
+        if let Some(key) = key {
+            self.add(key);
+        }
+    }
+
+    /// Asks for a look at each of these objects.
+    pub fn add_all<K: kube::Resource>(&self, objects: &[Arc<K>]) {
+        for object in objects {
+            self.add(Key::of(object.as_ref()));
         }
     }
 

@@ -1,8 +1,11 @@
 //! The life of an operator process: client, caches, leases, controllers, an orderly end.
 
 use crate::admin::{self, Addresses, Health};
+use crate::drive::Driver;
+use crate::error::chain;
 use crate::lease::Election;
 use crate::metrics::Metrics;
+use crate::queue::Queue;
 use crate::telemetry;
 use crate::writes::Writer;
 use clap::Args;
@@ -10,6 +13,8 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
@@ -81,6 +86,26 @@ pub enum RunError {
     Signals(#[source] std::io::Error),
 }
 
+/// Runs an operator to its end, as the whole of its `main`.
+pub fn to_the_end(operator: impl Future<Output = Result<(), RunError>>) -> ExitCode {
+    // Reconciles wait for the API server most of the time; two threads keep the process small.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let result = match runtime {
+        Ok(runtime) => runtime.block_on(operator),
+        Err(error) => {
+            eprintln!("could not start the async runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{}", chain(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
 /// What a process gives its controllers.
 #[derive(Clone)]
 pub struct Runtime {
@@ -115,6 +140,13 @@ impl Runtime {
         })?;
         let stop = CancellationToken::new();
         Ok(Runtime { settings, client, metrics, health, stop })
+    }
+
+    /// The driver of one controller; its queue shows under `/debug/state`.
+    pub fn driver(&self, name: &'static str, queue: &Arc<Queue>) -> Driver {
+        self.health.show_queue(name, Arc::clone(queue));
+        let workers = self.settings.workers.max(1);
+        Driver { name, queue: Arc::clone(queue), workers, metrics: self.metrics.clone() }
     }
 
     /// An election for one Lease of this process.

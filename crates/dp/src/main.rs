@@ -1,31 +1,14 @@
 //! `holdfast-dp`: the data protection operator as a process.
 
 use clap::Parser;
-use controller_kit::error::chain;
 use controller_kit::metrics::Metrics;
-use controller_kit::run::{RunError, Runtime};
+use controller_kit::run::{RunError, Runtime, to_the_end};
 use dp::args::Args;
 use dp::wiring;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let args = Args::parse();
-    // Reconciles wait for the API server most of the time; two threads keep the process small.
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let result = match runtime {
-        Ok(runtime) => runtime.block_on(run(args)),
-        Err(error) => {
-            eprintln!("could not start the async runtime: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!("{}", chain(&error));
-            ExitCode::FAILURE
-        }
-    }
+    to_the_end(run(Args::parse()))
 }
 
 async fn run(args: Args) -> Result<(), RunError> {

@@ -11,15 +11,13 @@ use api_types::contract::labels;
 use api_types::contract::names::populate_target_uid;
 use api_types::dp::{Backup, BackupPhase};
 use controller_kit::Key;
-use controller_kit::drive::Driver;
 use controller_kit::events::Events;
 use controller_kit::queue::Queue;
 use controller_kit::run::Runtime;
 use controller_kit::stores::{Scope, Watched};
 use controller_kit::writes::Writer;
 use jiff::SignedDuration;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::{Resource, ResourceExt};
+use kube::ResourceExt;
 use std::sync::Arc;
 use tokio::task::JoinSet;
 
@@ -107,14 +105,9 @@ pub fn start_controllers(runtime: &Runtime, args: &Args, stores: &Stores, contro
     let context = Arc::new(context(args, stores));
     let writer = |manager| Writer::new(runtime.client.clone(), manager, runtime.metrics.clone());
     let events = |controller| Events::new(runtime.client.clone(), controller, &runtime.settings.identity);
-    let drive = |name, queue: &Arc<Queue>| {
-        runtime.health.show_queue(name, Arc::clone(queue));
-        let workers = runtime.settings.workers.max(1);
-        Driver { name, queue: Arc::clone(queue), workers, metrics: runtime.metrics.clone() }
-    };
     macro_rules! start {
         ($name:literal, $queue:ident, $reconcile:path, $hands:expr) => {{
-            let (driver, context, hands) = (drive($name, &queues.$queue), Arc::clone(&context), $hands);
+            let (driver, context, hands) = (runtime.driver($name, &queues.$queue), Arc::clone(&context), $hands);
             let stop = runtime.stop.clone();
             controllers.spawn(driver.run(move |key| $reconcile(key, Arc::clone(&context), hands.clone()), stop));
         }};
@@ -179,26 +172,13 @@ fn context(args: &Args, stores: &Stores) -> Context {
 
 /// Every object that is there when the controllers start is looked at once.
 fn seed(stores: &Stores, queues: &Queues) {
-    add_all(&queues.action_sets, &stores.action_sets.select(|_| true));
-    add_all(&queues.backups, &stores.backups.select(|_| true));
-    add_all(&queues.claims, &stores.claims.select(names_our_source));
-    add_all(&queues.policies, &stores.policies.select(|_| true));
-    add_all(&queues.providers, &stores.providers.select(|_| true));
-    add_all(&queues.repos, &stores.repos.select(|_| true));
-    add_all(&queues.restores, &stores.restores.select(|_| true));
-}
-
-fn add_all<K: Resource>(queue: &Queue, objects: &[Arc<K>]) {
-    for object in objects {
-        queue.add(Key::of(object.as_ref()));
-    }
-}
-
-/// The owner of that kind, as a key beside the object.
-fn owner<K: Resource>(object: &K, kind: &str) -> Option<Key> {
-    let namespace = object.meta().namespace.clone().unwrap_or_default();
-    let is = |o: &&OwnerReference| o.kind == kind;
-    object.owner_references().iter().find(is).map(|o| Key::new(namespace.clone(), o.name.clone()))
+    queues.action_sets.add_all(&stores.action_sets.select(|_| true));
+    queues.backups.add_all(&stores.backups.select(|_| true));
+    queues.claims.add_all(&stores.claims.select(names_our_source));
+    queues.policies.add_all(&stores.policies.select(|_| true));
+    queues.providers.add_all(&stores.providers.select(|_| true));
+    queues.repos.add_all(&stores.repos.select(|_| true));
+    queues.restores.add_all(&stores.restores.select(|_| true));
 }
 
 /// What wakes what. Each wait in a plan names one of these.
@@ -226,7 +206,7 @@ fn wake_self(stores: &Stores, queues: &Queues) {
     stores.drivers.on_change(move |driver| {
         let name = driver.name_any();
         let of = providers.select(|p| p.spec.csi_driver_name.as_deref() == Some(&name));
-        add_all(&queue, &of);
+        queue.add_all(&of);
     });
 }
 
@@ -237,7 +217,7 @@ fn wake_waiting_claims(stores: &Stores, queues: &Queues) {
             queue.add(Key::of(claim));
         }
         // A prime claim wakes the claim it is filled for.
-        queue_owner(&queue, owner(claim, "PersistentVolumeClaim"));
+        queue.add_some(Key::of_owner(claim, "PersistentVolumeClaim"));
     });
     let (queue, claims) = (Arc::clone(&queues.claims), stores.claims.clone());
     stores.volumes.on_change(move |volume| {
@@ -249,25 +229,25 @@ fn wake_waiting_claims(stores: &Stores, queues: &Queues) {
             return queue.add(Key::new(namespace, name));
         }
         let prime = claims.get(&namespace, &name);
-        queue_owner(&queue, prime.and_then(|p| owner(p.as_ref(), "PersistentVolumeClaim")));
+        queue.add_some(prime.and_then(|p| Key::of_owner(p.as_ref(), "PersistentVolumeClaim")));
     });
     // A claim of a Cluster may be what others of that Cluster wait for.
     let (queue, claims) = (Arc::clone(&queues.claims), stores.claims.clone());
-    stores.claims.on_change(move |claim| add_all(&queue, &claims.select(|c| populate::waits_for(c, claim))));
+    stores.claims.on_change(move |claim| queue.add_all(&claims.select(|c| populate::waits_for(c, claim))));
     let queue = Arc::clone(&queues.claims);
-    stores.restores.on_change(move |restore| queue_owner(&queue, owner(restore, "PersistentVolumeClaim")));
+    stores.restores.on_change(move |restore| queue.add_some(Key::of_owner(restore, "PersistentVolumeClaim")));
     let (queue, claims) = (Arc::clone(&queues.claims), stores.claims.clone());
     stores.classes.on_change(move |class| {
         let name = class.name_any();
         let of = |c: &k8s_openapi::api::core::v1::PersistentVolumeClaim| {
             names_our_source(c) && c.spec.as_ref().and_then(|s| s.storage_class_name.as_deref()) == Some(&name)
         };
-        add_all(&queue, &claims.select(of));
+        queue.add_all(&claims.select(of));
     });
     // Backups, action sets and source Restores wake every claim that is not settled: there are few.
     let unsettled = {
         let (queue, claims) = (Arc::clone(&queues.claims), stores.claims.clone());
-        move || add_all(&queue, &claims.select(populate::is_unsettled))
+        move || queue.add_all(&claims.select(populate::is_unsettled))
     };
     let wake = unsettled.clone();
     stores.backups.on_change(move |_| wake());
@@ -287,24 +267,18 @@ fn wake_waiting_claims(stores: &Stores, queues: &Queues) {
         let of = |c: &k8s_openapi::api::core::v1::PersistentVolumeClaim| {
             c.uid().as_deref() == Some(uid) && c.namespace() == namespace
         };
-        add_all(&queue, &claims.select(of));
+        queue.add_all(&claims.select(of));
     };
     let wake = of_execution.clone();
     stores.pods.on_change(move |pod| wake(pod.namespace(), pod.labels().get(labels::RESTORE)));
     stores.jobs.on_change(move |job| of_execution(job.namespace(), job.labels().get(labels::RESTORE)));
 }
 
-fn queue_owner(queue: &Queue, key: Option<Key>) {
-    if let Some(key) = key {
-        queue.add(key);
-    }
-}
-
 fn wake_backups_and_restores(stores: &Stores, queues: &Queues) {
     let (backups, restores) = (Arc::clone(&queues.backups), Arc::clone(&queues.restores));
     stores.jobs.on_change(move |job| {
-        queue_owner(&backups, owner(job, "Backup"));
-        queue_owner(&restores, owner(job, "Restore"));
+        backups.add_some(Key::of_owner(job, "Backup"));
+        restores.add_some(Key::of_owner(job, "Restore"));
     });
     let (backups, restores) = (Arc::clone(&queues.backups), Arc::clone(&queues.restores));
     let (all_jobs, all_backups) = (stores.jobs.clone(), stores.backups.clone());
@@ -314,12 +288,12 @@ fn wake_backups_and_restores(stores: &Stores, queues: &Queues) {
             let is = |b: &Backup| {
                 b.namespace().as_deref() == Some(&namespace) && backup::build::name_label(&b.name_any()) == *label
             };
-            add_all(&backups, &all_backups.select(is));
+            backups.add_all(&all_backups.select(is));
         }
-        let job = owner(pod, "Job").and_then(|key| all_jobs.get(&namespace, &key.name));
+        let job = Key::of_owner(pod, "Job").and_then(|key| all_jobs.get(&namespace, &key.name));
         let Some(job) = job else { return };
-        queue_owner(&backups, owner(job.as_ref(), "Backup"));
-        queue_owner(&restores, owner(job.as_ref(), "Restore"));
+        backups.add_some(Key::of_owner(job.as_ref(), "Backup"));
+        restores.add_some(Key::of_owner(job.as_ref(), "Restore"));
     });
     // What a Backup or a Restore may wait for wakes those that have not finished, or not started.
     let waiting = {
@@ -327,9 +301,9 @@ fn wake_backups_and_restores(stores: &Stores, queues: &Queues) {
         let (backups, restores) = (stores.backups.clone(), stores.restores.clone());
         move || {
             let unfinished = |b: &Backup| !matches!(b.phase(), BackupPhase::Completed | BackupPhase::Failed);
-            add_all(&backup_queue, &backups.select(unfinished));
+            backup_queue.add_all(&backups.select(unfinished));
             let fresh = |r: &api_types::dp::Restore| r.status.as_ref().is_none_or(|s| s.phase.is_none());
-            add_all(&restore_queue, &restores.select(fresh));
+            restore_queue.add_all(&restores.select(fresh));
         }
     };
     let wake = waiting.clone();
@@ -348,7 +322,7 @@ fn wake_backups_and_restores(stores: &Stores, queues: &Queues) {
     stores.backups.on_change(move |backup| {
         let (namespace, name) = (backup.namespace().unwrap_or_default(), backup.name_any());
         let of = restores.select(|r| r.spec.backup.name == name && r.spec.backup.namespace == namespace);
-        add_all(&queue, &of);
+        queue.add_all(&of);
     });
     // A restore that ends lets the deletion of its source go on.
     let queue = Arc::clone(&queues.backups);
@@ -378,6 +352,6 @@ fn wake_repos(stores: &Stores, queues: &Queues) {
     stores.providers.on_change(move |provider| {
         let name = provider.name_any();
         let of = repos.select(|r| r.spec.storage_provider_ref == name);
-        add_all(&queue, &of);
+        queue.add_all(&of);
     });
 }

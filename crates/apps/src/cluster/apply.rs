@@ -3,9 +3,8 @@
 use super::plan::{Observed, Plan, Step};
 use super::status;
 use crate::error::Error;
+use crate::restore::tell::tell;
 use api_types::apps::{Cluster, Component};
-use api_types::contract::{conditions::cluster::RESTORE, events as event_reasons};
-use controller_kit::conditions as kit;
 use controller_kit::drive::Again;
 use controller_kit::events::Events;
 use controller_kit::writes::Writer;
@@ -61,20 +60,7 @@ impl Hands {
         if let Some(stop) = &plan.stop {
             self.events.warning(cluster, stop.reason, &stop.message).await;
         }
-        let told = |list| kit::get(list, RESTORE).map(|c| (c.status.clone(), c.message.clone()));
-        let (before, after) = (told(&old.conditions), told(&next.conditions));
-        if before.map(|b| b.0) == after.as_ref().map(|a| a.0.clone()) {
-            return Ok(());
-        }
-        match after {
-            Some((status, text)) if status == "True" => {
-                self.events.normal(cluster, event_reasons::apps::RESTORE_COMPLETED, &text).await;
-            }
-            Some((status, text)) if status == "False" => {
-                self.events.warning(cluster, event_reasons::apps::RESTORE_FAILED, &text).await;
-            }
-            _ => {}
-        }
+        tell(&self.events, cluster, &old.conditions, &next.conditions).await;
         Ok(())
     }
 }

@@ -7,18 +7,13 @@
 use crate::desired::{owner, with_digest};
 use crate::restore::intent::{self, Intent};
 use api_types::apps::{Cluster, ClusterComponentSpec, ComponentDefinition, VolumeClaimTemplate};
-use api_types::contract::{annotations, labels};
+use api_types::contract::{annotations, labels, names};
 use kube::ResourceExt;
 use serde_json::{Value, json};
 
 /// Name of a component inside its Cluster; shardings alone may leave it out.
 pub fn name_of(component: &ClusterComponentSpec) -> &str {
     component.name.as_deref().unwrap_or_default()
-}
-
-/// Name of the Component of a component.
-pub fn component_name(cluster: &Cluster, component: &str) -> String {
-    format!("{}-{component}", cluster.name_any())
 }
 
 /// Fields that a Component takes as the Cluster has them.
@@ -106,7 +101,7 @@ pub fn component(
     with_digest(json!({
         "apiVersion": "apps.kubeblocks.io/v1", "kind": "Component",
         "metadata": {
-            "name": component_name(cluster, name_of(component)), "namespace": cluster.namespace(),
+            "name": names::component(&cluster.name_any(), name_of(component)), "namespace": cluster.namespace(),
             "labels": {
                 labels::MANAGED_BY: labels::MANAGED_BY_APPS,
                 labels::INSTANCE: cluster.name_any(),

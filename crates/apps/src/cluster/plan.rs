@@ -5,7 +5,7 @@ use crate::desired::differs;
 use crate::error::Stop;
 use crate::restore::intent::has_own_source;
 use api_types::apps::{Cluster, ClusterComponentSpec, Component, ComponentDefinition};
-use api_types::contract::{annotations, apps_reasons as reasons, conditions::cluster::RESTORE};
+use api_types::contract::{annotations, apps_reasons as reasons, conditions::cluster::RESTORE, names};
 use api_types::workloads::InstanceSet;
 use controller_kit::conditions as kit;
 use jiff::Timestamp;
@@ -97,7 +97,7 @@ pub fn plan(seen: &Observed) -> Plan {
                 let stored = seen.components.get(build::name_of(component));
                 let stored = stored.and_then(|c| serde_json::to_value(c.as_ref()).ok());
                 if differs(stored.as_ref(), &body) {
-                    let name = build::component_name(cluster, build::name_of(component));
+                    let name = names::component(&cluster.name_any(), build::name_of(component));
                     plan.steps.push(Step::ApplyComponent { name, body });
                 }
             }

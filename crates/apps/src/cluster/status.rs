@@ -179,22 +179,7 @@ pub fn next(seen: &Observed, plan: &Plan) -> ClusterStatus {
         }
     }
     status.phase = Some(phase);
-    let unserved = unserved(seen, plan);
-    if unserved.is_empty() {
-        status.conditions.retain(|c| c.type_ != conditions::UNSUPPORTED);
-    } else {
-        let text = unserved.join(", ");
-        let list = &mut status.conditions;
-        kit::set(
-            list,
-            conditions::UNSUPPORTED,
-            Status::True,
-            reasons::refused::NOT_SERVED_YET,
-            text,
-            generation,
-            seen.now,
-        );
-    }
+    crate::unserved::store(&mut status.conditions, &unserved(seen, plan), generation, seen.now);
     if cluster.metadata.deletion_timestamp.is_none() {
         crate::restore::store(&mut status.conditions, verdict, generation, seen.now);
     }

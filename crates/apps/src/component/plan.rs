@@ -5,9 +5,9 @@ use super::served::{Unserved, unserved};
 use super::vars::{self, Vars};
 use crate::desired::differs;
 use crate::error::Stop;
-use crate::instanceset::build::instances;
+use crate::instanceset::build::{instance_names, instances};
 use api_types::apps::{Component, ComponentDefinition};
-use api_types::contract::{apps_reasons as reasons, labels, names};
+use api_types::contract::{apps_reasons as reasons, names};
 use api_types::workloads::InstanceSet;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ConfigMap, Service, ServiceAccount};
@@ -128,10 +128,7 @@ fn held_at(seen: &Observed, definition: &ComponentDefinition) -> Option<i32> {
 fn resolve(seen: &Observed, definition: &ComponentDefinition, replicas: i32) -> Result<Vars, Stop> {
     let component = seen.component.as_ref();
     let name = component.name_any();
-    let wanted = usize::try_from(replicas).unwrap_or(0);
-    let offline = &component.spec.offline_instances;
-    let pods: Vec<String> =
-        (0..).map(|n| names::instance(&name, "", n)).filter(|n| !offline.contains(n)).take(wanted).collect();
+    let pods = instance_names(&name, replicas, &component.spec.offline_instances);
     let (cluster, short_name) = (build::cluster_name(component), build::short_name(component));
     vars::resolve(&vars::Source {
         component,
@@ -197,10 +194,4 @@ pub fn is_running(set: &InstanceSet) -> bool {
     let wanted = i32::try_from(instances(set).len()).unwrap_or(i32::MAX);
     let all = |count: Option<i32>| count == Some(wanted);
     status.replicas == wanted && all(status.available_replicas) && all(status.updated_replicas)
-}
-
-/// The Cluster that owns the component, by its label.
-pub fn cluster_key(component: &Component) -> Option<(String, String)> {
-    let name = component.labels().get(labels::INSTANCE)?;
-    Some((component.namespace().unwrap_or_default(), name.clone()))
 }

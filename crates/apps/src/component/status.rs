@@ -118,22 +118,7 @@ pub fn next(seen: &Observed, plan: &Plan) -> ComponentStatus {
         tell(conditions::component::PROGRESSING, Status::True, reasons::component::WORKLOAD_NOT_UPDATED, text);
     }
     status.phase = Some(phase);
-    let unserved = unserved(plan);
-    if unserved.is_empty() {
-        status.conditions.retain(|c| c.type_ != conditions::UNSUPPORTED);
-    } else {
-        let text = unserved.join(", ");
-        let list = &mut status.conditions;
-        kit::set(
-            list,
-            conditions::UNSUPPORTED,
-            Status::True,
-            reasons::refused::NOT_SERVED_YET,
-            text,
-            generation,
-            seen.now,
-        );
-    }
+    crate::unserved::store(&mut status.conditions, &unserved(plan), generation, seen.now);
     restore::store(&mut status.conditions, verdict(seen), generation, seen.now);
     status
 }

@@ -4,9 +4,9 @@ use super::plan::{Observed, Plan, Step};
 use super::status;
 use crate::error::Error;
 use crate::restore::fold::source_dropped;
-use api_types::contract::{conditions, events as event_reasons};
+use crate::restore::tell::tell;
+use api_types::contract::events as event_reasons;
 use api_types::workloads::InstanceSet;
-use controller_kit::conditions as kit;
 use controller_kit::drive::Again;
 use controller_kit::events::Events;
 use controller_kit::writes::Writer;
@@ -95,20 +95,7 @@ impl Hands {
         if self.writer.store_status(&api, set, &stored, &json!(next)).await?.is_none() {
             return Ok(());
         }
-        let told =
-            |list| kit::get(list, conditions::instance_set::RESTORE).map(|c| (c.status.clone(), c.message.clone()));
-        let (before, after) = (told(&old.conditions), told(&next.conditions));
-        if before.as_ref().map(|b| &b.0) != after.as_ref().map(|a| &a.0) {
-            match after {
-                Some((status, text)) if status == "True" => {
-                    self.events.normal(set, event_reasons::apps::RESTORE_COMPLETED, &text).await;
-                }
-                Some((status, text)) if status == "False" => {
-                    self.events.warning(set, event_reasons::apps::RESTORE_FAILED, &text).await;
-                }
-                _ => {}
-            }
-        }
+        tell(&self.events, set, &old.conditions, &next.conditions).await;
         Ok(())
     }
 }

@@ -21,10 +21,13 @@ const REVISION_DIGITS: usize = 10;
 
 /// Names of the instances that are to be there, in order: ordinals from 0, without those taken offline.
 pub fn instances(set: &InstanceSet) -> Vec<String> {
-    let name = set.name_any();
-    let wanted = usize::try_from(set.spec.replicas.unwrap_or(1)).unwrap_or(0);
-    let offline = &set.spec.offline_instances;
-    (0..).map(|ordinal| names::instance(&name, "", ordinal)).filter(|n| !offline.contains(n)).take(wanted).collect()
+    instance_names(&set.name_any(), set.spec.replicas.unwrap_or(1), &set.spec.offline_instances)
+}
+
+/// The same before there is a set: a Component tells its pods each other's names.
+pub fn instance_names(set: &str, replicas: i32, offline: &[String]) -> Vec<String> {
+    let wanted = usize::try_from(replicas).unwrap_or(0);
+    (0..).map(|ordinal| names::instance(set, "", ordinal)).filter(|n| !offline.contains(n)).take(wanted).collect()
 }
 
 /// Position of an instance: its last number; those without one come first.

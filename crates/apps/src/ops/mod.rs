@@ -2,9 +2,7 @@
 
 use crate::context::Context;
 use crate::error::Error;
-use api_types::contract::{apps_reasons::refused::NOT_SERVED_YET, conditions::UNSUPPORTED};
 use api_types::operations::OpsRequest;
-use controller_kit::conditions::{self as kit, Status};
 use controller_kit::drive::Again;
 use controller_kit::writes::Writer;
 use controller_kit::{Key, clock};
@@ -19,8 +17,7 @@ pub async fn reconcile(key: Key, context: Arc<Context>, writer: Writer) -> Resul
     let old = request.status.clone().unwrap_or_default();
     let mut new = old.clone();
     let text = "OpsRequests are not served yet; change the Cluster itself, or create a Backup".to_owned();
-    let generation = request.metadata.generation;
-    kit::set(&mut new.conditions, UNSUPPORTED, Status::True, NOT_SERVED_YET, text, generation, clock::now());
+    crate::unserved::store(&mut new.conditions, &[text], request.metadata.generation, clock::now());
     let api = writer.namespaced::<OpsRequest>(&request.namespace().unwrap_or_default());
     writer.store_status(&api, request.as_ref(), &old, &new).await?;
     Ok(Again::OnEvent)

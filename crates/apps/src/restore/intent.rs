@@ -3,6 +3,7 @@
 //! It goes onto the templates of Components only, never back into the Cluster's spec. The namespace of the source
 //! travels in an annotation only: the API server drops the data source of a claim that names a namespace in it.
 
+use super::fold::is_marked;
 use api_types::apps::{ClusterRestore, VolumeClaimTemplate};
 use api_types::contract::annotations::{
     RESTORE_COMPONENT, RESTORE_MARKERS, RESTORE_PARAMETERS, RESTORE_PITR, RESTORE_SOURCE_API_GROUP,
@@ -23,8 +24,7 @@ pub struct Intent<'a> {
 /// Whether a template brings a data source of its own, without our marks: it is the user's and stays.
 pub fn has_own_source(template: &VolumeClaimTemplate) -> bool {
     let spec = template.spec.as_ref();
-    let marked = template.annotations.get(RESTORE_SOURCE_KIND).is_some_and(|k| !k.is_empty());
-    !marked && spec.is_some_and(|s| s.data_source.is_some() || s.data_source_ref.is_some())
+    !is_marked(&template.annotations) && spec.is_some_and(|s| s.data_source.is_some() || s.data_source_ref.is_some())
 }
 
 /// Marks a template for the restore; one with a data source of its own is left alone.

@@ -1,7 +1,9 @@
-//! The restore intent: on its way down to claim templates (`intent`), and what came of it on its way up (`fold`). Pure.
+//! The restore intent: on its way down to claim templates (`intent`), and what came of it on its way up (`fold`), both
+//! pure; and in events (`tell`).
 
 pub mod fold;
 pub mod intent;
+pub mod tell;
 
 use api_types::contract::conditions::cluster::RESTORE;
 use controller_kit::conditions as kit;

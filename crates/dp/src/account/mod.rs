@@ -20,7 +20,7 @@ pub mod sealed;
 pub mod secret;
 pub mod snapshot;
 
-use api_types::contract::names::ACCOUNT_INFIX;
+use api_types::contract::names;
 use std::fmt;
 
 /// A password, or a key: never shown.
@@ -45,10 +45,9 @@ pub enum Scope<'a> {
 impl Scope<'_> {
     /// Name of the Secret of an account. Account names may have `_`, which names of Secrets may not.
     pub fn secret_name(&self, cluster: &str, account: &str) -> String {
-        let account = account.replace('_', "-");
         match self {
-            Self::Component(name) => format!("{cluster}-{name}{ACCOUNT_INFIX}{account}"),
-            Self::Sharding(name) => format!("{cluster}-{name}-{account}"),
+            Self::Component(name) => names::account_secret(cluster, name, account),
+            Self::Sharding(name) => names::sharding_account_secret(cluster, name, account),
         }
     }
 }
