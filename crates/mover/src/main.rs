@@ -33,7 +33,6 @@ mod sys;
 mod tee;
 mod termination;
 mod version;
-mod walk;
 
 use std::io::Write;
 use std::path::Path;

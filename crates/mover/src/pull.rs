@@ -32,7 +32,7 @@ pub fn pull(repository: &Repository, path: &RemotePath, lpath: &OsStr, codec: Op
 fn fetch(repository: &Repository, path: &RemotePath, lpath: &OsStr, codec: Option<Codec>) -> Result<()> {
     // The object is opened first: without it nothing local changes.
     let object = repository.store.open(path.as_file()?)?;
-    let mut input = codec::reader(object, codec).map_err(|error| codec::read_error(error, codec))?;
+    let mut input = codec::reader(object.body, codec).map_err(|error| codec::read_error(error, codec))?;
     if lpath == "-" {
         let mut out = io::stdout().lock();
         copy(&mut input, &mut out, codec, Error::stdout)?;
