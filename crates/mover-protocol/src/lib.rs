@@ -147,9 +147,26 @@ pub struct RunResult {
     pub info: Option<ActionInfo>,
     /// Milliseconds from start to end of the action.
     pub elapsed_ms: u64,
+    /// What was moved, where something was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transfer: Option<Transfer>,
     /// The last lines the action wrote to its standard error, cut from the front to fit.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub log_tail: String,
+}
+
+/// What a transfer moved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Transfer {
+    /// Bytes that the producer gave, or the consumer got.
+    pub bytes: u64,
+    /// Bytes that went to the store, or came from it; each once, however often it was sent.
+    pub bytes_stored: u64,
+    /// Parts of a multipart upload.
+    pub parts: u64,
+    /// Requests that were sent again.
+    pub retries: u64,
 }
 
 impl RunResult {

@@ -27,6 +27,9 @@ pub struct Cli {
     /// Accepted for compatibility.
     #[command(flatten)]
     pub logging: Logging,
+    /// How transfers are done.
+    #[command(flatten)]
+    pub tune: Tune,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -94,6 +97,11 @@ pub enum Command {
     /// A missing directory is fine; anything that could not be removed is an error. The result
     /// goes to the termination message.
     Delete(DeleteArgs),
+    /// Remove what killed pushes left on an object store
+    ///
+    /// Aborts the unfinished multipart uploads below a path that began longer ago than
+    /// --older-than, and prints how many. A local repository needs no such call: its pushes do it.
+    GcMultipart(GcMultipartArgs),
     /// Prove that the repository can be written, read and cleaned
     ///
     /// Stores, reads back, compares and removes PREFIX/precheck.txt; the error says which of these
@@ -262,12 +270,49 @@ pub struct DeleteArgs {
     pub path: OsString,
 }
 
+/// Arguments of `gc-multipart`.
+#[derive(Debug, Args)]
+pub struct GcMultipartArgs {
+    /// Age, such as 90s, 24h or 7d
+    #[arg(long, value_name = "AGE")]
+    pub older_than: String,
+    /// Directory; / is the base path
+    #[arg(value_name = "RPATH", default_value = "/")]
+    pub rpath: OsString,
+}
+
 /// Arguments of `precheck`.
 #[derive(Debug, Args)]
 pub struct PrecheckArgs {
     /// Directory for the test object
     #[arg(value_name = "PREFIX")]
     pub prefix: OsString,
+}
+
+/// How transfers are done. Each flag has a twin in the environment, `DATASAFED_MOVER_` and its
+/// name in capitals, for those who must not touch the scripts.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Transfer (each also as DATASAFED_MOVER_...)")]
+pub struct Tune {
+    /// Bytes per second over the network, such as 50M; default no limit
+    #[arg(long, global = true, value_name = "SIZE")]
+    pub bwlimit: Option<String>,
+    /// Parts on their way at one time; default 4
+    #[arg(long, global = true, value_name = "N")]
+    pub parallel: Option<u32>,
+    /// Size of the first parts of a large object, 5M to 5G; default 8M, doubled every 1000 parts
+    #[arg(long, global = true, value_name = "SIZE")]
+    pub part_size: Option<String>,
+    /// Tries of one request before it fails; default 8
+    #[arg(long, global = true, value_name = "N")]
+    pub tries: Option<u32>,
+    /// Lock new objects until this time, such as 2030-01-31T00:00:00Z (S3 object lock; see also
+    /// DATASAFED_MOVER_RETAIN_DAYS and DATASAFED_MOVER_RETAIN_MODE)
+    #[arg(long, global = true, value_name = "TIME")]
+    pub retain_until: Option<String>,
+    /// Write what was moved, and how it ended, as JSON into this file
+    #[arg(long, global = true, value_name = "FILE")]
+    pub report: Option<OsString>,
 }
 
 /// The logging flags of the reference. They parse and do nothing: we log failures only.

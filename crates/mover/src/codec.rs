@@ -143,7 +143,7 @@ struct StorageError(io::Error);
 impl Read for Source {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.inner.read(buffer).map_err(|error| {
-            if error.kind() == io::ErrorKind::Interrupted {
+            if error.kind() == io::ErrorKind::Interrupted || is_ours(&error) {
                 error
             } else {
                 io::Error::new(error.kind(), StorageError(error))
@@ -152,10 +152,15 @@ impl Read for Source {
     }
 }
 
+/// A failure that a store has already named.
+fn is_ours(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<Error>)
+}
+
 /// Names a read error: of the codec, or of the storage below it.
 pub fn read_error(error: io::Error, codec: Option<Codec>) -> Error {
     let from_storage = error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<StorageError>);
-    if codec.is_none() || from_storage { Error::io("read", error) } else { Error::Decode(error) }
+    if codec.is_none() || from_storage || is_ours(&error) { Error::io("read", error) } else { Error::Decode(error) }
 }
 
 #[cfg(test)]

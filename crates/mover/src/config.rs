@@ -15,6 +15,7 @@ use crate::ini::Ini;
 use crate::paths::{BasePath, RemotePath};
 use crate::store::Store;
 use crate::store::local::LocalStore;
+use crate::store::s3::S3Store;
 
 /// A store and the base path of this invocation.
 pub struct Repository {
@@ -37,10 +38,14 @@ impl Repository {
         refuse_unserved()?;
         let base = BasePath::parse(base)?;
         let kind = settings.get("storage", "type").unwrap_or_default();
-        if kind != "local" {
-            return Err(Error::Config(format!(
-                "unsupported storage type {kind:?}: this build serves type \"local\" only"
-            )));
+        match kind {
+            "local" => {}
+            "s3" => return Ok(Self { store: Box::new(S3Store::open(&settings)?), base }),
+            other => {
+                return Err(Error::Config(format!(
+                    "unsupported storage type {other:?}: this build serves the types local and s3"
+                )));
+            }
         }
         let root = settings.get("storage", "root").unwrap_or_default();
         let (root, named_by) = match env::var_os(names::LOCAL_BACKEND_PATH) {

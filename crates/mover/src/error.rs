@@ -75,6 +75,18 @@ pub enum Error {
         /// Why it failed.
         source: io::Error,
     },
+    /// The storage behind a network refused, or could not be reached.
+    #[error("{what}: {why}")]
+    Remote {
+        /// What was tried, with the object.
+        what: String,
+        /// What the server or the network said.
+        why: String,
+        /// What that means.
+        reason: Reason,
+        /// Whether a second try can help.
+        class: Class,
+    },
     /// The reader of our standard output went away; nobody is left to tell.
     #[error("standard output was closed")]
     StdoutClosed,
@@ -91,7 +103,11 @@ pub enum Error {
 impl Error {
     /// An I/O failure while doing `what`.
     pub fn io(what: impl Into<String>, source: impl Into<io::Error>) -> Self {
-        Self::Io { what: what.into(), source: source.into() }
+        // A failure of ours that passed through a stream of bytes is itself again.
+        match source.into().downcast::<Self>() {
+            Ok(ours) => ours,
+            Err(source) => Self::Io { what: what.into(), source },
+        }
     }
 
     /// A failure to write to standard output; a closed one is quiet.
@@ -127,6 +143,7 @@ impl Error {
                 io::ErrorKind::PermissionDenied => Reason::AuthFailed,
                 _ => Reason::Internal,
             },
+            Self::Remote { reason, .. } => *reason,
             Self::StdoutClosed => Reason::Internal,
             Self::During { source, .. } => source.reason(),
         }
@@ -140,6 +157,7 @@ impl Error {
                 _ => Class::Transient,
             },
             Self::During { source, .. } => source.class(),
+            Self::Remote { class, .. } => *class,
             Self::Mismatch(_) => Class::Transient,
             _ => Class::Terminal,
         }
@@ -151,6 +169,12 @@ impl Error {
             say!("Error: {}", one_line(&self.to_string()));
         }
         1
+    }
+}
+
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        Self::other(error)
     }
 }
 

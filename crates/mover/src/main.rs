@@ -20,22 +20,26 @@ mod patch;
 mod paths;
 mod precheck;
 mod producer;
+mod progress;
 mod pull;
 mod push;
 mod reap;
 mod remove;
 mod run;
 mod saved_object;
+mod size;
 mod staging;
 mod stat;
 mod store;
 mod sys;
 mod tee;
 mod termination;
+mod tuning;
 mod version;
 
 use std::io::Write;
 use std::path::Path;
+use std::time::Instant;
 
 use crate::cli::{Cli, Command};
 use crate::codec::Codec;
@@ -62,13 +66,18 @@ fn execute(cli: &Cli) -> i32 {
     if let Err(error) = staging::stop_on_signals() {
         return Error::io("install signal handlers", error).report();
     }
+    if let Err(error) = tuning::init(&cli.tune) {
+        return error.report();
+    }
     match &cli.command {
         Command::Delete(args) => delete::delete(&args.path, &cli.conf),
         Command::Precheck(args) => precheck::precheck(&args.prefix, &cli.conf),
-        command => match data(command, &cli.conf) {
-            Ok(()) => 0,
-            Err(error) => error.report(),
-        },
+        command => {
+            let begun = Instant::now();
+            let outcome = data(command, &cli.conf);
+            termination::report(&outcome, begun);
+            outcome.map_or_else(|error| error.report(), |()| 0)
+        }
     }
 }
 
@@ -119,6 +128,15 @@ fn data(command: &Command, conf: &Path) -> Result<()> {
         Command::Getconf(args) => {
             let value = config::get(conf, &args.item)?;
             writeln!(std::io::stdout(), "{value}").map_err(Error::stdout)
+        }
+        Command::GcMultipart(args) => {
+            let age = size::duration(&args.older_than).ok_or_else(|| {
+                Error::Usage(format!("--older-than is {:?}, not an age such as 90s, 24h or 7d", args.older_than))
+            })?;
+            let repository = Repository::open(conf)?;
+            let path = repository.locate(&args.rpath)?;
+            let swept = repository.store.sweep(&path.key, age)?;
+            writeln!(std::io::stdout(), "{swept}").map_err(Error::stdout)
         }
         Command::Version(args) => version::print(args.verbose),
         Command::Install(args) => install::install(&args.dir),

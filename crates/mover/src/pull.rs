@@ -17,6 +17,7 @@ use crate::codec::{self, Codec};
 use crate::config::Repository;
 use crate::error::{Error, Result};
 use crate::paths::RemotePath;
+use crate::progress;
 use crate::staging::Staged;
 
 const BUFFER: usize = 256 * 1024;
@@ -103,7 +104,10 @@ fn copy(
     loop {
         match input.read(&mut buffer) {
             Ok(0) => return Ok(()),
-            Ok(count) => output.write_all(buffer.get(..count).unwrap_or_default()).map_err(&write_error)?,
+            Ok(count) => {
+                output.write_all(buffer.get(..count).unwrap_or_default()).map_err(&write_error)?;
+                progress::BYTES.add(count as u64);
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(codec::read_error(error, codec)),
         }

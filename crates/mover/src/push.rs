@@ -12,6 +12,7 @@ use crate::config::Repository;
 use crate::error::{Error, Result, plain};
 use crate::paths::RemotePath;
 use crate::producer::{Policy, Watch};
+use crate::progress;
 
 /// Enough for few system calls; pages of a small push are never touched.
 const BUFFER: usize = 256 * 1024;
@@ -65,6 +66,7 @@ fn store(repository: &Repository, mut source: Source, path: &RemotePath, codec: 
             producer.look();
         }
         first = false;
+        progress::BYTES.add(count as u64);
         sink = sink.push(buffer.get(..count).unwrap_or_default()).map_err(write_error)?;
     }
     let upload = sink.finish().map_err(write_error)?;

@@ -7,12 +7,13 @@ use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::num::NonZeroUsize;
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::error::Result;
 
 mod inode;
 pub mod local;
+pub mod s3;
 mod walk;
 
 /// How a backend thinks of directories; decides what absent ones mean (mover.md §1.3).
@@ -64,6 +65,12 @@ pub trait Store {
 
     /// Makes a directory and its parents. Nothing to do on flat stores.
     fn make_dir(&self, key: &Path) -> Result<()>;
+
+    /// Removes what pushes that were killed left below a directory longer ago than this; gives
+    /// how many. Hierarchical stores sweep by themselves.
+    fn sweep(&self, _dir: &Path, _older_than: Duration) -> Result<u64> {
+        Ok(0)
+    }
 }
 
 /// An object that is being read.
