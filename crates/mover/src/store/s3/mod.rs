@@ -2,7 +2,7 @@
 //!
 //! Enters: `[storage]` with `type = s3`. Leaves: the flat kind of store. Own thin client, without
 //! an asynchronous runtime: the libraries lack object lock, CRC64NVME or parts that grow, and the
-//! binary starts for every WAL segment (docs/adr/0007).
+//! binary starts for every WAL segment (docs/adr/0014).
 
 use std::num::NonZeroUsize;
 use std::os::unix::ffi::OsStrExt;

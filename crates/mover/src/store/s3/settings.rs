@@ -20,21 +20,24 @@ pub struct Dialect {
     pub list_v2: bool,
     /// Listings may be asked for percent-encoded.
     pub url_encoding: bool,
+    /// The entity tag of a multipart upload follows from those of its parts.
+    pub tags: bool,
     /// Takes the newer checksum headers; others get Content-MD5 only.
     pub checksums: bool,
 }
 
-const AWS: Dialect = Dialect { name: "AWS", virtual_host: true, list_v2: true, url_encoding: true, checksums: true };
+const AWS: Dialect =
+    Dialect { name: "AWS", virtual_host: true, list_v2: true, url_encoding: true, tags: true, checksums: true };
 
 /// The last one stands for every name that is not here.
 const DIALECTS: [Dialect; 7] = [
     AWS,
-    Dialect { name: "Alibaba", checksums: false, ..AWS },
+    Dialect { name: "Alibaba", tags: false, checksums: false, ..AWS },
     Dialect { name: "TencentCOS", list_v2: false, checksums: false, ..AWS },
     Dialect { name: "HuaweiOBS", list_v2: false, url_encoding: false, checksums: false, ..AWS },
     Dialect { name: "GCS", checksums: false, ..AWS },
     Dialect { name: "Minio", virtual_host: false, ..AWS },
-    Dialect { name: "Other", virtual_host: false, list_v2: false, url_encoding: false, ..AWS },
+    Dialect { name: "Other", virtual_host: false, list_v2: false, url_encoding: false, tags: false, ..AWS },
 ];
 
 /// Everything a client needs to know.

@@ -291,16 +291,27 @@ impl S3Upload {
     /// The server has what we sent, as far as it can say: its size and, where it keeps one, the
     /// checksum of the whole.
     fn verify(&self, multipart: &Multipart, stored: &[Stored], crc64: u64) -> Result<()> {
-        // Otherwise somebody else has written it since; ours was complete.
-        let Some(looked) = self.look()? else { return Ok(()) };
+        let looked = match self.look() {
+            Ok(Some(looked)) => looked,
+            // Somebody else has written it since; ours was complete.
+            Ok(None) => return Ok(()),
+            // Each part was verified, and the server has said that it put them together.
+            Err(failure) => {
+                say!("Warning: the object is stored, but could not be looked at: {}", Error::from(failure));
+                return Ok(());
+            }
+        };
         let wrong = if looked.size.is_some_and(|size| size != self.total) {
             format!("the server stored {} bytes of {}", looked.size.unwrap_or_default(), self.total)
         } else if multipart.method == Method::Crc64 && looked.crc64.is_some_and(|theirs| theirs != crc64) {
             "the server's checksum of the object is not ours".to_owned()
         } else if multipart.method == Method::Md5
+            && self.client.settings.dialect.tags
+            && looked.tag.ends_with(&format!("-{}", stored.len()))
             && checksum::multipart_tag(stored).is_some_and(|expected| expected != looked.tag)
         {
-            // Where the tags of parts were their MD5s, that of the object follows from them.
+            // Where the tags of parts were their MD5s, and that of the object is made of as many
+            // parts, it follows from them. Some servers have another rule.
             "the server's entity tag of the object is not that of our parts".to_owned()
         } else {
             return Ok(());
