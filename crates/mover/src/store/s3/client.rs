@@ -25,7 +25,7 @@ const TRIES: u32 = 8;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(20);
 /// Longest wait that a server may ask for.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 const CONNECT: Duration = Duration::from_secs(20);
 /// A connection on which nothing moves for so long is dead.
 const IDLE: Duration = Duration::from_secs(120);

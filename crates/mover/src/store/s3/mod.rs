@@ -24,6 +24,7 @@ mod download;
 mod failure;
 mod listing;
 mod memory;
+mod multipart;
 mod parts;
 mod removal;
 mod settings;

@@ -7,18 +7,18 @@
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::checksum::{self, CRC64_HEADER, Method};
-use super::client::{Call, Client, Payload, header, jittered, text};
+use super::client::{Call, Client, PATIENCE, Payload, header, jittered, text};
 use super::failure::{CallResult, Failure};
 use super::memory::{MAX_PARTS, Plan};
-use super::parts::{Parts, Stored};
+use super::multipart::{Multipart, Open};
+use super::parts::Stored;
 use super::{CRC64_METADATA, xml};
 use crate::error::{Error, Result, say};
 use crate::progress;
-use crate::staging::{self, OpenUpload};
+use crate::staging;
 use crate::store::Upload;
 use crate::tuning::{RetainMode, tuning};
 
@@ -39,48 +39,6 @@ pub struct S3Upload {
     number: u32,
     multipart: Option<Multipart>,
     total: u64,
-}
-
-struct Multipart {
-    open: Arc<Open>,
-    method: Method,
-    parts: Parts,
-}
-
-/// What it takes to abort an upload.
-struct Open {
-    client: Arc<Client>,
-    bucket: String,
-    key: Vec<u8>,
-    id: String,
-}
-
-impl OpenUpload for Open {
-    fn abort_now(&self) {
-        // A part that was just arriving may outlive the first abort; the second sees to it.
-        for _ in 0..2 {
-            let call = Call::new("DELETE", &self.bucket, &self.key).query("uploadId", self.id.as_str());
-            match self.client.once(&call, Some(Duration::from_millis(900))) {
-                Err(failure) if failure.is_absent() => return,
-                _ => {}
-            }
-        }
-    }
-}
-
-impl Open {
-    /// Aborts with all patience.
-    fn abort(&self) {
-        let call = Call::new("DELETE", &self.bucket, &self.key).query("uploadId", self.id.as_str());
-        match self.client.text(&call) {
-            Ok(_) => {}
-            Err(failure) if failure.is_absent() || failure.no_bucket() => {}
-            Err(failure) => say!(
-                "Warning: parts of an unfinished upload stay in the bucket; gc-multipart removes them: {}",
-                Error::from(failure)
-            ),
-        }
-    }
 }
 
 impl S3Upload {
@@ -186,16 +144,11 @@ impl S3Upload {
                 (Err(failure), _) => return Err(failure),
             }
         };
-        let open =
-            Arc::new(Open { client: Arc::clone(&self.client), bucket: self.bucket.clone(), key: self.key.clone(), id });
-        staging::remote_open(Arc::<Open>::clone(&open));
-        // A server that does not name the algorithm may ignore it: then Content-MD5 goes along
-        // until the reply to a part shows what was verified.
+        // A server that does not name the algorithm may ignore it.
         let named = header(&headers, "x-amz-checksum-algorithm");
         let trusted = method == Method::Md5 || named.is_some_and(|named| Some(named) == method.algorithm());
-        let sender = PartSender { open: Arc::clone(&open), method, trusted: AtomicBool::new(trusted) };
-        let parts = Parts::new(Arc::new(move |number, bytes: &[u8]| sender.send(number, bytes)));
-        Ok(Multipart { open, method, parts })
+        let open = Open { client: Arc::clone(&self.client), bucket: self.bucket.clone(), key: self.key.clone(), id };
+        Ok(Multipart::new(open, method, trusted))
     }
 
     /// A small object in one request.
@@ -217,15 +170,24 @@ impl S3Upload {
         };
         let attempt = |with_crc| self.in_bucket(|| self.client.call(&call(with_crc), text).map(drop));
         let checksums = self.client.settings.dialect.checksums;
+        let retries = progress::transfer().retries;
         let sent = match attempt(checksums) {
             Err(failure) if checksums && failure.unsupported() => attempt(false),
             other => other,
         };
         match sent {
-            Err(failure) if failure.ambiguous() => match self.look() {
+            // An earlier try may have been carried out although its reply never came.
+            Err(failure) if failure.ambiguous() || progress::transfer().retries > retries => match self.look() {
                 Ok(Some(_)) => Ok(()),
                 _ => Err(failure),
             },
+            // versitygw stores first and refuses the lock then: unlocked it must not stay.
+            Err(failure) if tuning().retain_until.is_some() => {
+                if let Ok(Some(_)) = self.look() {
+                    let _ = self.client.text(&Call::new("DELETE", &self.bucket, &self.key));
+                }
+                Err(failure)
+            }
             other => other,
         }
     }
@@ -282,7 +244,7 @@ impl S3Upload {
                 return Err(failure.into());
             }
             progress::RETRIES.add(1);
-            std::thread::sleep(failure.retry_after.unwrap_or_else(|| jittered(pause)));
+            std::thread::sleep(failure.retry_after.map_or_else(|| jittered(pause), |asked| asked.min(PATIENCE)));
             pause = (pause * 2).min(Duration::from_secs(20));
         }
         self.verify(multipart, stored, crc64)
@@ -349,56 +311,6 @@ struct Looked {
     size: Option<u64>,
     crc64: Option<u64>,
     tag: String,
-}
-
-/// What all threads that send parts of one upload share.
-struct PartSender {
-    open: Arc<Open>,
-    method: Method,
-    /// The server is known to verify `method`.
-    trusted: AtomicBool,
-}
-
-impl PartSender {
-    fn send(&self, number: u32, bytes: &[u8]) -> CallResult<Stored> {
-        let Open { client, bucket, key, id } = &*self.open;
-        let checksum = self.method.of(bytes);
-        let mut call = Call::new("PUT", bucket, key)
-            .query("partNumber", number.to_string())
-            .query("uploadId", id.as_str())
-            .header(self.method.header(), checksum.as_str())
-            .payload(Payload::Data(bytes));
-        if !self.trusted.load(Ordering::Relaxed) {
-            call = call.header("content-md5", Method::Md5.of(bytes));
-        }
-        let (headers, _) = client.call(&call, |reply| {
-            let (headers, body) = text(reply)?;
-            if header(&headers, "etag").is_none_or(str::is_empty) {
-                return Err(io::Error::new(io::ErrorKind::InvalidData, "it has no entity tag"));
-            }
-            Ok((headers, body))
-        })?;
-        match header(&headers, self.method.header()) {
-            Some(theirs) if self.method != Method::Md5 => {
-                if theirs != checksum {
-                    let status = 400;
-                    let code = "BadDigest".to_owned();
-                    let message = "the server computed another checksum of the part";
-                    return Err(Failure { status, code, ..Failure::network(&call.what(), message) });
-                }
-                self.trusted.store(true, Ordering::Relaxed);
-            }
-            _ => {}
-        }
-        progress::PARTS.add(1);
-        Ok(Stored {
-            number,
-            tag: header(&headers, "etag").unwrap_or_default().to_owned(),
-            crc64: if self.method == Method::Crc64 { checksum::parse64(&checksum).unwrap_or(0) } else { 0 },
-            checksum,
-            length: bytes.len() as u64,
-        })
-    }
 }
 
 fn completing_body(method: Method, stored: &[Stored]) -> String {

@@ -272,6 +272,20 @@ fn a_wrong_clock_is_corrected_once() {
 }
 
 #[test]
+fn a_locked_object_is_reported_as_locked() {
+    let server = versitygw();
+    let plain = Mover::new(&server.endpoint());
+    for length in [10, 12_000_000] {
+        let mut push = plain.command(["--retain-until", "2040-01-01T00:00:00Z", "push", "-", "locked"]);
+        push.env("DATASAFED_MOVER_RETAIN_MODE", "compliance");
+        // The bucket has no lock configuration: the headers went out, and the server said so.
+        feed(push, &random(18, length)).fails("ObjectLock");
+        assert!(server.objects("").is_empty());
+    }
+    assert_eq!(server.pending(), (0, 0));
+}
+
+#[test]
 fn limits_are_kept() {
     let server = versitygw();
     let mover = Mover::new(&server.endpoint());

@@ -1,8 +1,8 @@
 //! Every request of every operation, broken in every way: each run ends with the right object, or
 //! with a failure and no visible object. Nothing else.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{LazyLock, Mutex};
 
 use e2e_mover::{Fault, FaultProxy, Mover, Rule, Server, feed, random, versitygw};
 
@@ -44,8 +44,8 @@ const OPERATIONS: [Operation; 6] = [
 
 /// One run; the number of requests, or what is wrong.
 fn run(server: &Server, operation: Operation, rules: Vec<Rule>, name: &str, tries: &str) -> Result<usize, String> {
-    let small = random(21, 70_000);
-    let large = random(22, 23_000_000);
+    static SMALL: LazyLock<Vec<u8>> = LazyLock::new(|| random(21, 70_000));
+    static LARGE: LazyLock<Vec<u8>> = LazyLock::new(|| random(22, 23_000_000));
     let plain = Mover::new(&server.endpoint());
     let proxy = FaultProxy::start(&server.address, rules);
     let mover = Mover::new(&proxy.endpoint());
@@ -54,7 +54,7 @@ fn run(server: &Server, operation: Operation, rules: Vec<Rule>, name: &str, trie
         feed(plain.command(["push", "-", name]), content).ok("");
     };
     let command = |args: &[&str]| mover.command([&["--tries", tries], args].concat());
-    let content = if matches!(operation, Operation::PushSmall | Operation::PullSmall) { &small } else { &large };
+    let content = if matches!(operation, Operation::PushSmall | Operation::PullSmall) { &*SMALL } else { &*LARGE };
     let seen = match operation {
         Operation::PushSmall | Operation::PushLarge => feed(command(&["push", "-", name]), content),
         Operation::PullSmall | Operation::PullLarge => {
