@@ -60,6 +60,21 @@ impl Codec {
         }
     }
 
+    /// The name that [`Self::parse`] reads.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Zstd => "zstd",
+            Self::ZstdFastest => "zstd-fastest",
+        }
+    }
+
+    /// Whether one decodes what the other encoded.
+    pub fn reads(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Zstd | Self::ZstdFastest, Self::Zstd | Self::ZstdFastest) => true,
+        }
+    }
+
     fn level(self) -> i32 {
         match self {
             Self::Zstd => 3,

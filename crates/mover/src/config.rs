@@ -1,7 +1,7 @@
 //! Which repository: environment first, else the configuration file (mover.md §1.5, §1.6).
 //!
 //! Enters: `DATASAFED_*` variables and `/etc/datasafed/datasafed.conf`. Leaves: a
-//! [`Repository`]. What this build cannot honour (another backend, encryption, kopia) is an error,
+//! [`Repository`]. What this build cannot honour (another backend, encryption) is an error,
 //! never ignored: data must not land in the clear or in the wrong place.
 
 use std::env;
@@ -10,6 +10,7 @@ use std::path::Path;
 
 use mover_protocol::env as names;
 
+use crate::dedup;
 use crate::error::{Error, Result, plain};
 use crate::ini::Ini;
 use crate::paths::{BasePath, RemotePath};
@@ -40,7 +41,7 @@ impl Repository {
         let kind = settings.get("storage", "type").unwrap_or_default();
         match kind {
             "local" => {}
-            "s3" => return Ok(Self { store: Box::new(S3Store::open(&settings)?), base }),
+            "s3" => return Ok(Self { store: dedup::layered(Box::new(S3Store::open(&settings)?))?, base }),
             other => {
                 return Err(Error::Config(format!(
                     "unsupported storage type {other:?}: this build serves the types local and s3"
@@ -56,7 +57,7 @@ impl Repository {
             _ => (OsString::from(root), "the configuration"),
         };
         let store = LocalStore::open_root(Path::new(&root), named_by)?;
-        Ok(Self { store: Box::new(store), base })
+        Ok(Self { store: dedup::layered(Box::new(store))?, base })
     }
 
     /// A path of this repository.
@@ -93,12 +94,10 @@ pub fn get(file: &Path, item: &str) -> Result<String> {
 }
 
 fn refuse_unserved() -> Result<()> {
-    for (variable, what) in
-        [("DATASAFED_ENCRYPTION_ALGORITHM", "encryption"), ("DATASAFED_KOPIA_REPO_ROOT", "kopia repositories")]
-    {
-        if env::var_os(variable).is_some_and(|value| !trimmed(&value).is_empty()) {
-            return Err(Error::Config(format!("{variable} is set, but this build does not serve {what}")));
-        }
+    let variable = "DATASAFED_ENCRYPTION_ALGORITHM";
+    // A deduplicating repository encrypts below its chunks.
+    if env::var_os(variable).is_some_and(|value| !trimmed(&value).is_empty()) && !dedup::is_chosen() {
+        return Err(Error::Config(format!("{variable} is set, but this build does not serve encryption")));
     }
     Ok(())
 }

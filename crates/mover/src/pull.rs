@@ -32,7 +32,7 @@ pub fn pull(repository: &Repository, path: &RemotePath, lpath: &OsStr, codec: Op
 
 fn fetch(repository: &Repository, path: &RemotePath, lpath: &OsStr, codec: Option<Codec>) -> Result<()> {
     // The object is opened first: without it nothing local changes.
-    let object = repository.store.open(path.as_file()?)?;
+    let (object, codec) = repository.store.open_encoded(path.as_file()?, codec)?;
     let mut input = codec::reader(object.body, codec).map_err(|error| codec::read_error(error, codec))?;
     if lpath == "-" {
         let mut out = io::stdout().lock();

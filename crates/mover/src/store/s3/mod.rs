@@ -113,6 +113,11 @@ impl Store for S3Store {
         download::open(Arc::clone(&self.client), place.bucket, place.key)
     }
 
+    fn read_range(&self, key: &Path, offset: u64, length: u64) -> Result<Vec<u8>> {
+        let place = self.object_place(key)?;
+        download::piece(&self.client, &place.bucket, &place.key, offset, length)
+    }
+
     fn create(&self, key: &Path) -> Result<Box<dyn Upload>> {
         let place = self.object_place(key)?;
         Ok(Box::new(upload::S3Upload::new(Arc::clone(&self.client), place.bucket, place.key)?))
