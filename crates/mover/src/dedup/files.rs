@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use rustic_core::{BytesList, ErrorKind, FileType, Id, ReadBackend, RusticError, RusticResult, WriteBackend};
 
+use super::record::Record;
 use crate::error::{Error, Result};
 use crate::staging;
 use crate::store::{Entry, Store};
@@ -26,6 +27,8 @@ pub struct Files {
     /// Whether a snapshot is stored, or only prepared.
     sealing: AtomicBool,
     snapshot: Mutex<Option<Id>>,
+    /// Whether the push has reached its aim, so that a signal no longer makes it a failure.
+    visible: AtomicBool,
 }
 
 impl Files {
@@ -38,6 +41,7 @@ impl Files {
             complete: AtomicBool::new(false),
             sealing: AtomicBool::new(false),
             snapshot: Mutex::new(None),
+            visible: AtomicBool::new(false),
         }
     }
 
@@ -75,8 +79,19 @@ impl Files {
             upload.write_all(piece).map_err(|error| Error::io(format!("write {}", key.display()), error))?;
         }
         let committed = upload.commit();
-        staging::remote_ended(false);
+        if !self.visible.load(Ordering::SeqCst) {
+            staging::remote_ended(false);
+        }
         committed
+    }
+
+    /// Makes a path visible; while nothing else is on its way, the renewal of a lease included.
+    pub fn publish(&self, record: &Record, key: &Path) -> Result<()> {
+        let _one = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        staging::commits_are_final(true);
+        record.write(self.store.as_ref(), key)?;
+        self.visible.store(true, Ordering::SeqCst);
+        Ok(())
     }
 
     /// Where a file is.

@@ -33,11 +33,12 @@ const LOG_N: u8 = 15;
 const R: u32 = 8;
 const P: u32 = 1;
 
-/// Half the size that restic cuts at: less is stored again around a changed page, and the index
-/// of 1 TiB still fits in about 100 MiB.
-const CHUNK: usize = 512 << 10;
-const CHUNK_MIN: usize = 256 << 10;
-const CHUNK_MAX: usize = 2 << 20;
+/// A quarter of the size that restic cuts at: around a run of changed pages about two chunks are
+/// stored again, so large ones make small changes dear. Small ones make the index large; it is in
+/// memory, about 150 MiB for 1 TiB of distinct data.
+const CHUNK: usize = 256 << 10;
+const CHUNK_MIN: usize = 128 << 10;
+const CHUNK_MAX: usize = 1 << 20;
 /// Packs are in memory until they are stored, a few at a time.
 const PACK: u32 = 8 << 20;
 const PACK_LIMIT: u32 = 16 << 20;

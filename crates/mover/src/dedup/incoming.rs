@@ -146,8 +146,7 @@ impl Upload for Incoming {
         let digest = hex(self.sha256.clone().finish().as_ref());
         let mut record = Record::new(&self.key, self.size, digest, id, clock::now());
         record.codec = self.codec.map(|codec| codec.name().to_owned());
-        staging::commits_are_final(true);
-        if let Err(error) = record.write(self.files.store().as_ref(), &place) {
+        if let Err(error) = self.files.publish(&record, &place) {
             self.forget(&record.snapshot_id);
             return Err(error);
         }

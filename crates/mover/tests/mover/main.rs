@@ -15,6 +15,8 @@ mod agent;
 mod api_server;
 mod bench;
 mod clean_up;
+mod dedup;
+mod dedup_crash;
 mod drop_in;
 mod durability;
 mod listing;

@@ -11,6 +11,7 @@
 )]
 
 mod contract;
+mod dedup;
 mod dialects;
 mod durability;
 mod faults;
