@@ -29,7 +29,18 @@ pub fn repository_error(root: &str, error: &RusticError) -> Error {
         }
         source = cause.source();
     }
+    if error.is_code("C001") {
+        return Error::Remote {
+            what,
+            why: "what is stored there was not made with its key: it is damaged, or was founded with two passwords"
+                .to_owned(),
+            reason: Reason::ChecksumMismatch,
+            class: Class::Terminal,
+        };
+    }
     let why = one_line(&error.display_log());
-    let why = why.strip_prefix("Error: ").unwrap_or(&why).to_owned();
+    let why = why.strip_prefix("Error: ").unwrap_or(&why);
+    // What follows is a page with addresses of the library's project.
+    let why = why.split_once(": caused by:").map_or(why, |(why, _)| why).to_owned();
     Error::Remote { what, why, reason: Reason::ChecksumMismatch, class: Class::Terminal }
 }
