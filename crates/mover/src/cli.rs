@@ -104,7 +104,12 @@ pub enum Command {
 /// Arguments of `push`.
 #[derive(Debug, Args)]
 pub struct PushArgs {
-    /// Compress with this codec: zstd or zstd-fastest
+    /// Compress with this codec: zstd-fastest, zstd, gzip, lz4, s2-default, deflate-default, ...
+    ///
+    /// In full: zstd, zstd-{fastest,better-compression,best-compression}, gzip and pgzip alone or
+    /// with -{best-speed,best-compression}, deflate-{default,best-speed,best-compression}, lz4,
+    /// s2-{default,better,parallel-4,parallel-8}. zstd objects carry an integrity trailer, which
+    /// other decoders skip (see DATASAFED_MOVER_ZSTD_TRAILER = on | off).
     #[arg(short = 'z', long = "compress", value_name = "CODEC", allow_hyphen_values = true)]
     pub codec: Option<String>,
     /// Local file, or - for standard input
@@ -118,7 +123,7 @@ pub struct PushArgs {
 /// Arguments of `pull`.
 #[derive(Debug, Args)]
 pub struct PullArgs {
-    /// Decompress with this codec: zstd or zstd-fastest (either reads both)
+    /// Decompress with this codec, or another one of its family
     #[arg(short = 'd', long = "decompress", value_name = "CODEC", allow_hyphen_values = true)]
     pub codec: Option<String>,
     /// Path of the object

@@ -1,7 +1,7 @@
 //! Which repository: environment first, else the configuration file (mover.md §1.5, §1.6).
 //!
 //! Enters: `DATASAFED_*` variables and `/etc/datasafed/datasafed.conf`. Leaves: a
-//! [`Repository`]. What this build cannot honour (another backend, encryption, kopia) is an error,
+//! [`Repository`]. What this build cannot honour (another backend, kopia) is an error,
 //! never ignored: data must not land in the clear or in the wrong place.
 
 use std::env;
@@ -10,10 +10,12 @@ use std::path::Path;
 
 use mover_protocol::env as names;
 
+use crate::cipher::Cipher;
 use crate::error::{Error, Result, plain};
 use crate::ini::Ini;
 use crate::paths::{BasePath, RemotePath};
 use crate::store::Store;
+use crate::store::encrypted::EncryptedStore;
 use crate::store::local::LocalStore;
 
 /// A store and the base path of this invocation.
@@ -22,6 +24,8 @@ pub struct Repository {
     pub store: Box<dyn Store>,
     /// Prefix of every path.
     pub base: BasePath,
+    /// Set when objects are encrypted in a way that does not notice a wrong pass phrase.
+    pub unauthenticated: bool,
 }
 
 impl Repository {
@@ -50,8 +54,14 @@ impl Repository {
             }
             _ => (OsString::from(root), "the configuration"),
         };
-        let store = LocalStore::open_root(Path::new(&root), named_by)?;
-        Ok(Self { store: Box::new(store), base })
+        let store: Box<dyn Store> = Box::new(LocalStore::open_root(Path::new(&root), named_by)?);
+        Ok(match Cipher::from_env()? {
+            None => Self { store, base, unauthenticated: false },
+            Some(cipher) => {
+                let unauthenticated = !cipher.authenticates();
+                Self { store: Box::new(EncryptedStore::new(store, cipher)), base, unauthenticated }
+            }
+        })
     }
 
     /// A path of this repository.
@@ -88,12 +98,9 @@ pub fn get(file: &Path, item: &str) -> Result<String> {
 }
 
 fn refuse_unserved() -> Result<()> {
-    for (variable, what) in
-        [("DATASAFED_ENCRYPTION_ALGORITHM", "encryption"), ("DATASAFED_KOPIA_REPO_ROOT", "kopia repositories")]
-    {
-        if env::var_os(variable).is_some_and(|value| !trimmed(&value).is_empty()) {
-            return Err(Error::Config(format!("{variable} is set, but this build does not serve {what}")));
-        }
+    let variable = "DATASAFED_KOPIA_REPO_ROOT";
+    if env::var_os(variable).is_some_and(|value| !trimmed(&value).is_empty()) {
+        return Err(Error::Config(format!("{variable} is set, but this build does not serve kopia repositories")));
     }
     Ok(())
 }

@@ -5,6 +5,7 @@
 //! (and nothing but data) on standard output, one `Error:` line on failure, an exit code.
 
 mod agent;
+mod cipher;
 mod cli;
 mod clock;
 mod codec;

@@ -5,9 +5,9 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 
-use crate::codec::{Codec, Compressor};
+use crate::codec::{Codec, Encoder, Trailer};
 use crate::config::Repository;
 use crate::error::{Error, Result, plain};
 use crate::paths::RemotePath;
@@ -49,9 +49,10 @@ pub fn push(repository: &Repository, source: Source, path: &RemotePath, codec: O
 }
 
 fn store(repository: &Repository, mut source: Source, path: &RemotePath, codec: Option<Codec>) -> Result<()> {
+    let trailer = Trailer::from_env()?;
     let upload = repository.store.create(path.as_file()?)?;
     let write_error = |error| Error::io("write", error);
-    let mut sink = Compressor::new(upload, codec);
+    let mut sink = Encoder::new(upload, codec, trailer);
     let mut buffer = vec![0; BUFFER];
     let mut first = true;
     loop {
@@ -65,7 +66,7 @@ fn store(repository: &Repository, mut source: Source, path: &RemotePath, codec: 
             producer.look();
         }
         first = false;
-        sink = sink.push(buffer.get(..count).unwrap_or_default()).map_err(write_error)?;
+        sink.write_all(buffer.get(..count).unwrap_or_default()).map_err(write_error)?;
     }
     let upload = sink.finish().map_err(write_error)?;
     if let Some(producer) = &source.producer {

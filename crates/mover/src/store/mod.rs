@@ -8,10 +8,14 @@ use std::io::{Read, Write};
 use std::path::Path;
 use std::time::SystemTime;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
+pub mod encrypted;
 mod inode;
 pub mod local;
+
+/// How many names of a directory [`Store::holds_suffix`] looks at: one page of a flat store.
+pub const LOOKED_AT: usize = 1000;
 
 /// A backend.
 pub trait Store {
@@ -30,6 +34,19 @@ pub trait Store {
     /// The entries of one directory, sorted by name, temporary ones left out.
     /// [`crate::error::Error::DirNotFound`] when there is none.
     fn entries(&self, dir: &Path) -> Result<Vec<Entry>>;
+
+    /// Whether one of the first [`LOOKED_AT`] names of a directory ends so; a missing directory
+    /// holds nothing.
+    fn holds_suffix(&self, dir: &Path, suffix: &str) -> Result<bool> {
+        match self.entries(dir) {
+            Ok(entries) => Ok(entries
+                .iter()
+                .take(LOOKED_AT)
+                .any(|entry| entry.dir.is_none() && entry.name.as_encoded_bytes().ends_with(suffix.as_bytes()))),
+            Err(Error::DirNotFound) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
 
     /// Removes one object; a missing one is fine, a directory is not.
     fn remove(&self, key: &Path) -> Result<()>;

@@ -1,0 +1,159 @@
+//! The reference's `.enc`: a random IV of 16 bytes, then AES-CFB of the stream. It keeps secrets
+//! from readers of the repository, and nothing more: damage and a wrong pass phrase decrypt to
+//! garbage without an error (MD7 recognises what it can, in the decoder above).
+//!
+//! Enters: a stream. Leaves: the same bytes as the reference, both ways.
+
+use std::ffi::OsStr;
+use std::io::{self, Read, Write};
+
+use aes::cipher::KeyIvInit;
+use aes::{Aes128, Aes192, Aes256};
+use cfb_mode::{BufDecryptor, BufEncryptor};
+use zeroize::Zeroizing;
+
+use super::{CipherError, derive, random, read_up_to, trimmed};
+use crate::error::{Error, Result};
+
+/// What names get in the store.
+pub const SUFFIX: &str = ".enc";
+/// The IV.
+pub const OVERHEAD: u64 = IV as u64;
+const IV: usize = 16;
+/// Encrypted in pieces of this size.
+const PIECE: usize = 64 * 1024;
+/// The names of the reference, and their key sizes in bytes.
+const ALGORITHMS: [(&str, usize); 3] = [("AES-128-CFB", 16), ("AES-192-CFB", 24), ("AES-256-CFB", 32)];
+
+/// A key of 16, 24 or 32 bytes.
+pub struct Key(Zeroizing<Vec<u8>>);
+
+impl Key {
+    /// The key size that a name means, upper or lower case.
+    pub fn size_of(name: &OsStr) -> Result<usize> {
+        ALGORITHMS
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(trimmed(name)))
+            .map(|(_, size)| *size)
+            .ok_or_else(|| {
+                Error::Config(format!(
+                    "{} is {:?}; known are {}",
+                    mover_protocol::env::ENCRYPTION_ALGORITHM,
+                    name.to_string_lossy(),
+                    ALGORITHMS.map(|(known, _)| known).join(", ")
+                ))
+            })
+    }
+
+    /// All algorithms cut the same derived key.
+    pub fn derive(phrase: &[u8], size: usize) -> Result<Self> {
+        let mut key = Zeroizing::new(vec![0; 32]);
+        derive(phrase, b"encryption", &[], &mut key).map_err(Error::read)?;
+        key.truncate(size);
+        Ok(Self(key))
+    }
+
+    fn encryptor(&self, iv: &[u8]) -> Option<Transform> {
+        Some(match self.0.len() {
+            16 => {
+                let mut cipher = BufEncryptor::<Aes128>::new_from_slices(&self.0, iv).ok()?;
+                Box::new(move |bytes| cipher.encrypt(bytes))
+            }
+            24 => {
+                let mut cipher = BufEncryptor::<Aes192>::new_from_slices(&self.0, iv).ok()?;
+                Box::new(move |bytes| cipher.encrypt(bytes))
+            }
+            _ => {
+                let mut cipher = BufEncryptor::<Aes256>::new_from_slices(&self.0, iv).ok()?;
+                Box::new(move |bytes| cipher.encrypt(bytes))
+            }
+        })
+    }
+
+    fn decryptor(&self, iv: &[u8]) -> Option<Transform> {
+        Some(match self.0.len() {
+            16 => {
+                let mut cipher = BufDecryptor::<Aes128>::new_from_slices(&self.0, iv).ok()?;
+                Box::new(move |bytes| cipher.decrypt(bytes))
+            }
+            24 => {
+                let mut cipher = BufDecryptor::<Aes192>::new_from_slices(&self.0, iv).ok()?;
+                Box::new(move |bytes| cipher.decrypt(bytes))
+            }
+            _ => {
+                let mut cipher = BufDecryptor::<Aes256>::new_from_slices(&self.0, iv).ok()?;
+                Box::new(move |bytes| cipher.decrypt(bytes))
+            }
+        })
+    }
+}
+
+/// Changes bytes in place, one piece after another.
+type Transform = Box<dyn FnMut(&mut [u8])>;
+
+const REFUSED: CipherError = CipherError::Unavailable("the cipher refused its key");
+
+/// Encrypts into a sink.
+pub struct Encryptor<W> {
+    inner: W,
+    cipher: Transform,
+    piece: Vec<u8>,
+}
+
+impl<W: Write> Encryptor<W> {
+    /// Draws an IV and writes it.
+    pub fn new(mut inner: W, key: &Key) -> io::Result<Self> {
+        let mut iv = [0; IV];
+        random(&mut iv)?;
+        inner.write_all(&iv)?;
+        let cipher = key.encryptor(&iv).ok_or(REFUSED)?;
+        Ok(Self { inner, cipher, piece: Vec::new() })
+    }
+
+    /// There is nothing to end.
+    pub fn finish(self) -> W {
+        self.inner
+    }
+}
+
+impl<W: Write> Write for Encryptor<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let taken = bytes.get(..PIECE).unwrap_or(bytes);
+        self.piece.clear();
+        self.piece.extend_from_slice(taken);
+        (self.cipher)(&mut self.piece);
+        self.inner.write_all(&self.piece)?;
+        Ok(taken.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Decrypts from a source.
+pub struct Decryptor<R> {
+    inner: R,
+    cipher: Transform,
+}
+
+impl<R: Read> Decryptor<R> {
+    /// Reads the IV.
+    pub fn new(mut inner: R, key: &Key) -> io::Result<Self> {
+        let mut iv = [0; IV];
+        let got = read_up_to(&mut inner, &mut iv)?;
+        if got < IV {
+            return Err(CipherError::TooShort(got).into());
+        }
+        let cipher = key.decryptor(&iv).ok_or(REFUSED)?;
+        Ok(Self { inner, cipher })
+    }
+}
+
+impl<R: Read> Read for Decryptor<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(into)?;
+        (self.cipher)(into.get_mut(..count).unwrap_or_default());
+        Ok(count)
+    }
+}
