@@ -5,6 +5,8 @@
 //! (and nothing but data) on standard output, one `Error:` line on failure, an exit code.
 
 mod agent;
+#[cfg(test)]
+mod chain_tests;
 mod cipher;
 mod cli;
 mod clock;
@@ -12,6 +14,8 @@ mod codec;
 mod config;
 mod delete;
 mod error;
+#[cfg(test)]
+mod fuzz;
 mod glob;
 mod info;
 mod ini;

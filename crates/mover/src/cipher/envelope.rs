@@ -181,10 +181,8 @@ impl<R: Read> Read for Decryptor<R> {
         loop {
             let ready = self.buffer.get(self.given..self.plain).unwrap_or_default();
             if !ready.is_empty() || into.is_empty() {
-                let count = ready.len().min(into.len());
-                for (place, byte) in into.iter_mut().zip(ready) {
-                    *place = *byte;
-                }
+                // Copies as much as fits.
+                let count = (&mut *into).write(ready)?;
                 self.given += count;
                 return Ok(count);
             }

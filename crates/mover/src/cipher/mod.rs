@@ -18,7 +18,7 @@ pub mod cfb;
 pub mod envelope;
 
 #[cfg(test)]
-mod tests;
+pub mod tests;
 
 /// The secret of all objects of a repository. Cleared when dropped; the copy in the environment
 /// of the process stays, nothing can be done about that.

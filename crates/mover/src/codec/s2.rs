@@ -4,7 +4,7 @@
 //! Enters: bytes, or an object. Leaves: a Snappy stream, which is valid S2, or the decoded
 //! bytes. The format has no end: a cut between two chunks is not noticed, here or anywhere.
 
-use std::io::{self, BufRead, Read};
+use std::io::{self, BufRead, Read, Write};
 
 use super::s2_block::{self, MAX_BLOCK};
 use super::{cut, damaged, read_up_to, read_whole, skip};
@@ -101,10 +101,8 @@ impl<R: BufRead> Read for Decoder<R> {
         loop {
             let ready = self.block.get(self.given..).unwrap_or_default();
             if !ready.is_empty() || into.is_empty() {
-                let count = ready.len().min(into.len());
-                for (place, byte) in into.iter_mut().zip(ready) {
-                    *place = *byte;
-                }
+                // Copies as much as fits.
+                let count = (&mut *into).write(ready)?;
                 self.given += count;
                 return Ok(count);
             }
