@@ -7,9 +7,10 @@
 use std::ffi::OsStr;
 use std::io::{self, Read, Write};
 
-use aes::cipher::KeyIvInit;
+use aes::cipher::consts::U16;
+use aes::cipher::{BlockCipherEncrypt, BlockModeDecrypt, BlockSizeUser, KeyInit, KeyIvInit};
 use aes::{Aes128, Aes192, Aes256};
-use cfb_mode::{BufDecryptor, BufEncryptor};
+use cfb_mode::BufEncryptor;
 use zeroize::Zeroizing;
 
 use super::{CipherError, derive, random, read_up_to, trimmed};
@@ -54,38 +55,49 @@ impl Key {
     }
 
     fn encryptor(&self, iv: &[u8]) -> Option<Transform> {
-        Some(match self.0.len() {
-            16 => {
-                let mut cipher = BufEncryptor::<Aes128>::new_from_slices(&self.0, iv).ok()?;
-                Box::new(move |bytes| cipher.encrypt(bytes))
-            }
-            24 => {
-                let mut cipher = BufEncryptor::<Aes192>::new_from_slices(&self.0, iv).ok()?;
-                Box::new(move |bytes| cipher.encrypt(bytes))
-            }
-            _ => {
-                let mut cipher = BufEncryptor::<Aes256>::new_from_slices(&self.0, iv).ok()?;
-                Box::new(move |bytes| cipher.encrypt(bytes))
-            }
-        })
+        match self.0.len() {
+            16 => encrypting::<Aes128>(&self.0, iv),
+            24 => encrypting::<Aes192>(&self.0, iv),
+            _ => encrypting::<Aes256>(&self.0, iv),
+        }
     }
 
     fn decryptor(&self, iv: &[u8]) -> Option<Transform> {
-        Some(match self.0.len() {
-            16 => {
-                let mut cipher = BufDecryptor::<Aes128>::new_from_slices(&self.0, iv).ok()?;
-                Box::new(move |bytes| cipher.decrypt(bytes))
-            }
-            24 => {
-                let mut cipher = BufDecryptor::<Aes192>::new_from_slices(&self.0, iv).ok()?;
-                Box::new(move |bytes| cipher.decrypt(bytes))
-            }
-            _ => {
-                let mut cipher = BufDecryptor::<Aes256>::new_from_slices(&self.0, iv).ok()?;
-                Box::new(move |bytes| cipher.decrypt(bytes))
-            }
-        })
+        match self.0.len() {
+            16 => decrypting::<Aes128>(&self.0, iv),
+            24 => decrypting::<Aes192>(&self.0, iv),
+            _ => decrypting::<Aes256>(&self.0, iv),
+        }
     }
+}
+
+/// Any pieces.
+fn encrypting<C>(key: &[u8], iv: &[u8]) -> Option<Transform>
+where
+    C: BlockCipherEncrypt + KeyInit + 'static,
+{
+    let mut cipher = BufEncryptor::<C>::new_from_slices(key, iv).ok()?;
+    Some(Box::new(move |bytes| cipher.encrypt(bytes)))
+}
+
+/// Pieces of whole blocks but for the last one: unlike the other way, each block needs only
+/// ciphertext, so the processor decrypts several at once.
+fn decrypting<C>(key: &[u8], iv: &[u8]) -> Option<Transform>
+where
+    C: BlockCipherEncrypt + BlockSizeUser<BlockSize = U16> + KeyInit + 'static,
+{
+    let mut cipher = Some(cfb_mode::Decryptor::<C>::new_from_slices(key, iv).ok()?);
+    Some(Box::new(move |bytes| {
+        let (blocks, tail) = aes::Block::slice_as_chunks_mut(bytes);
+        if let Some(cipher) = &mut cipher {
+            cipher.decrypt_blocks(blocks);
+        }
+        if !tail.is_empty()
+            && let Some(cipher) = cipher.take()
+        {
+            cipher.decrypt(tail);
+        }
+    }))
 }
 
 /// Changes bytes in place, one piece after another.
@@ -135,6 +147,9 @@ impl<W: Write> Write for Encryptor<W> {
 pub struct Decryptor<R> {
     inner: R,
     cipher: Transform,
+    piece: Vec<u8>,
+    given: usize,
+    ended: bool,
 }
 
 impl<R: Read> Decryptor<R> {
@@ -146,14 +161,23 @@ impl<R: Read> Decryptor<R> {
             return Err(CipherError::TooShort(got).into());
         }
         let cipher = key.decryptor(&iv).ok_or(REFUSED)?;
-        Ok(Self { inner, cipher })
+        Ok(Self { inner, cipher, piece: Vec::new(), given: 0, ended: false })
     }
 }
 
 impl<R: Read> Read for Decryptor<R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(into)?;
-        (self.cipher)(into.get_mut(..count).unwrap_or_default());
+        if self.given == self.piece.len() && !self.ended {
+            // Whole pieces, so that none but the last ends within a block.
+            self.given = 0;
+            self.piece.resize(PIECE, 0);
+            let got = read_up_to(&mut self.inner, &mut self.piece);
+            self.piece.truncate(*got.as_ref().unwrap_or(&0));
+            self.ended = got? < PIECE;
+            (self.cipher)(&mut self.piece);
+        }
+        let count = (&mut *into).write(self.piece.get(self.given..).unwrap_or_default())?;
+        self.given += count;
         Ok(count)
     }
 }
