@@ -8,9 +8,8 @@ use std::ffi::OsStr;
 use std::io::{self, Read, Write};
 
 use aes::cipher::consts::U16;
-use aes::cipher::{BlockCipherEncrypt, BlockModeDecrypt, BlockSizeUser, KeyInit, KeyIvInit};
+use aes::cipher::{BlockCipherEncrypt, BlockModeDecrypt, BlockModeEncrypt, BlockSizeUser, KeyInit, KeyIvInit};
 use aes::{Aes128, Aes192, Aes256};
-use cfb_mode::BufEncryptor;
 use zeroize::Zeroizing;
 
 use super::{CipherError, derive, random, read_up_to, trimmed};
@@ -71,17 +70,26 @@ impl Key {
     }
 }
 
-/// Any pieces.
 fn encrypting<C>(key: &[u8], iv: &[u8]) -> Option<Transform>
 where
-    C: BlockCipherEncrypt + KeyInit + 'static,
+    C: BlockCipherEncrypt + BlockSizeUser<BlockSize = U16> + KeyInit + 'static,
 {
-    let mut cipher = BufEncryptor::<C>::new_from_slices(key, iv).ok()?;
-    Some(Box::new(move |bytes| cipher.encrypt(bytes)))
+    let mut cipher = Some(cfb_mode::Encryptor::<C>::new_from_slices(key, iv).ok()?);
+    Some(Box::new(move |bytes| {
+        let (blocks, tail) = aes::Block::slice_as_chunks_mut(bytes);
+        if let Some(cipher) = &mut cipher {
+            cipher.encrypt_blocks(blocks);
+        }
+        if !tail.is_empty()
+            && let Some(cipher) = cipher.take()
+        {
+            cipher.encrypt(tail);
+        }
+    }))
 }
 
-/// Pieces of whole blocks but for the last one: unlike the other way, each block needs only
-/// ciphertext, so the processor decrypts several at once.
+/// Unlike the other way, each block needs only ciphertext, so the processor decrypts several at
+/// once.
 fn decrypting<C>(key: &[u8], iv: &[u8]) -> Option<Transform>
 where
     C: BlockCipherEncrypt + BlockSizeUser<BlockSize = U16> + KeyInit + 'static,
@@ -100,7 +108,7 @@ where
     }))
 }
 
-/// Changes bytes in place, one piece after another.
+/// Changes bytes in place, one piece after another: whole blocks, but for the last piece.
 type Transform = Box<dyn FnMut(&mut [u8])>;
 
 const REFUSED: CipherError = CipherError::Unavailable("the cipher refused its key");
@@ -109,6 +117,7 @@ const REFUSED: CipherError = CipherError::Unavailable("the cipher refused its ke
 pub struct Encryptor<W> {
     inner: W,
     cipher: Transform,
+    /// Plain bytes that wait for more, so that none but the last piece ends within a block.
     piece: Vec<u8>,
 }
 
@@ -122,19 +131,28 @@ impl<W: Write> Encryptor<W> {
         Ok(Self { inner, cipher, piece: Vec::new() })
     }
 
-    /// There is nothing to end.
-    pub fn finish(self) -> W {
-        self.inner
+    /// Encrypts what was gathered and writes it.
+    fn flush_piece(&mut self) -> io::Result<()> {
+        (self.cipher)(&mut self.piece);
+        self.inner.write_all(&self.piece)?;
+        self.piece.clear();
+        Ok(())
+    }
+
+    /// Writes the last piece.
+    pub fn finish(mut self) -> io::Result<W> {
+        self.flush_piece()?;
+        Ok(self.inner)
     }
 }
 
 impl<W: Write> Write for Encryptor<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let taken = bytes.get(..PIECE).unwrap_or(bytes);
-        self.piece.clear();
+        if self.piece.len() == PIECE {
+            self.flush_piece()?;
+        }
+        let taken = bytes.get(..PIECE - self.piece.len()).unwrap_or(bytes);
         self.piece.extend_from_slice(taken);
-        (self.cipher)(&mut self.piece);
-        self.inner.write_all(&self.piece)?;
         Ok(taken.len())
     }
 

@@ -159,10 +159,10 @@ pub enum Encryptor<W: Write> {
 }
 
 impl<W: Write> Encryptor<W> {
-    /// Ends the object. Without this call an envelope is cut, and reads so.
+    /// Ends the object. Without this call it is cut, and an envelope reads so.
     pub fn finish(self) -> io::Result<W> {
         match self {
-            Self::Cfb(encryptor) => Ok(encryptor.finish()),
+            Self::Cfb(encryptor) => encryptor.finish(),
             Self::Envelope(encryptor) => encryptor.finish(),
         }
     }
