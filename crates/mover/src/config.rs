@@ -26,6 +26,8 @@ pub struct Repository {
     pub base: BasePath,
     /// Set when objects are encrypted in a way that does not notice a wrong pass phrase.
     pub unauthenticated: bool,
+    /// Set when every byte that is read was authenticated.
+    pub authenticated: bool,
 }
 
 impl Repository {
@@ -56,10 +58,11 @@ impl Repository {
         };
         let store: Box<dyn Store> = Box::new(LocalStore::open_root(Path::new(&root), named_by)?);
         Ok(match Cipher::from_env()? {
-            None => Self { store, base, unauthenticated: false },
+            None => Self { store, base, unauthenticated: false, authenticated: false },
             Some(cipher) => {
-                let unauthenticated = !cipher.authenticates();
-                Self { store: Box::new(EncryptedStore::new(store, cipher)), base, unauthenticated }
+                let authenticated = cipher.authenticates();
+                let store = Box::new(EncryptedStore::new(store, cipher));
+                Self { store, base, unauthenticated: !authenticated, authenticated }
             }
         })
     }

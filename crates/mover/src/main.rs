@@ -7,6 +7,7 @@
 mod agent;
 #[cfg(test)]
 mod chain_tests;
+mod check;
 mod cipher;
 mod cli;
 mod clock;
@@ -40,6 +41,7 @@ mod termination;
 mod version;
 mod walk;
 
+use std::ffi::OsStr;
 use std::io::Write;
 use std::path::Path;
 
@@ -96,6 +98,26 @@ fn data(command: &Command, conf: &Path) -> Result<()> {
             let repository = Repository::open(conf)?;
             let path = repository.locate(&args.rpath)?;
             pull::pull(&repository, &path, &args.lpath, codec)
+        }
+        Command::Exec(args) => {
+            let codec = codec(&args.codec, "-z, --compress")?;
+            let repository = Repository::open(conf)?;
+            let path = repository.locate(&args.rpath)?;
+            // Refused before the command starts, not after it worked for an hour.
+            path.as_file()?;
+            push::push(&repository, push::Source::spawn(&args.command)?, &path, codec)
+        }
+        Command::Cat(args) => {
+            let codec = codec(&args.codec, "-d, --decompress")?;
+            let repository = Repository::open(conf)?;
+            let path = repository.locate(&args.rpath)?;
+            pull::pull(&repository, &path, OsStr::new("-"), codec)
+        }
+        Command::Check(args) => {
+            let codec = codec(&args.codec, "-d, --decompress")?;
+            let repository = Repository::open(conf)?;
+            let path = repository.locate(&args.rpath)?;
+            check::check(&repository, &path, codec)
         }
         Command::List(args) => {
             let repository = Repository::open(conf)?;

@@ -74,6 +74,17 @@ impl Codec {
             known.join(",")
         )))
     }
+
+    /// What reading an object of this codec to its end verifies.
+    pub fn proof(self) -> &'static str {
+        match self.family {
+            Family::Deflate => "deflate without checksum",
+            Family::Gzip => "gzip checksum",
+            Family::Lz4 => "lz4 checksum",
+            Family::S2 => "s2 checksums, its end is unknown",
+            Family::Zstd => "zstd, checksum if it has one",
+        }
+    }
 }
 
 /// A sink that compresses, or not, and gives the inner sink back at the end.
@@ -186,6 +197,33 @@ impl Read for Final {
     }
 }
 
+/// An object whose first bytes were looked at.
+pub struct Recognised {
+    /// All of it.
+    pub whole: Box<dyn Read>,
+    /// What it starts like; raw deflate cannot be told from anything.
+    pub codec: Option<Codec>,
+    /// Set when it must have our integrity trailer.
+    pub trailer: bool,
+}
+
+/// Tells what an object is by its first bytes.
+pub fn recognise(mut inner: Box<dyn Read>) -> io::Result<Recognised> {
+    let marker = trailer::marker();
+    let mut first = vec![0; marker.len()];
+    let got = read_up_to(&mut inner, &mut first)?;
+    first.truncate(got);
+    let magic = first.get(..4).unwrap_or_default();
+    let codec = KNOWN
+        .iter()
+        .filter(|(_, family, _)| *family != Family::Deflate && magic.len() == 4 && looks_like(*family, magic))
+        // A skippable frame may start lz4, too; ours starts zstd.
+        .max_by_key(|(_, family, _)| *family == Family::Zstd)
+        .map(|(_, family, level)| Codec { family: *family, level: *level });
+    let trailer = first == marker;
+    Ok(Recognised { whole: Box::new(io::Cursor::new(first).chain(inner)), codec, trailer })
+}
+
 /// Whether an object that starts so can be of this family. Shorter than a magic number is a cut,
 /// which the decoders name.
 fn looks_like(family: Family, first: &[u8]) -> bool {
@@ -254,7 +292,7 @@ pub fn read_error(error: io::Error, codec: Option<Codec>) -> Error {
 }
 
 /// As many bytes as there are, up to the length of `into`; a short read is no end.
-fn read_up_to(source: &mut impl BufRead, into: &mut [u8]) -> io::Result<usize> {
+fn read_up_to(source: &mut impl Read, into: &mut [u8]) -> io::Result<usize> {
     let mut got = 0;
     while let Some(rest) = into.get_mut(got..).filter(|rest| !rest.is_empty()) {
         match source.read(rest) {

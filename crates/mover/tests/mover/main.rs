@@ -11,6 +11,7 @@
     reason = "a test that cannot go on panics; clippy.toml covers only functions marked #[test]"
 )]
 
+mod additions;
 mod agent;
 mod api_server;
 mod bench;
