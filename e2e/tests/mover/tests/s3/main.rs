@@ -13,6 +13,7 @@
 mod contract;
 mod dialects;
 mod durability;
+mod encrypted;
 mod faults;
 mod large;
 mod transcript;
