@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help prerequisites cluster-up cluster-down cluster-status images demo demo-down lint test test-unit test-api e2e crash bench release
+.PHONY: help prerequisites cluster-up cluster-down cluster-status images demo demo-down lint test test-unit test-api test-mover e2e crash bench release
 # Steps share one machine and one cargo directory.
 .NOTPARALLEL:
 
@@ -21,6 +21,7 @@ TEST := cargo test --workspace --no-fail-fast
 tests_in = $(foreach file,$(wildcard $(1:%=%/tests/*.rs)),--test $(basename $(notdir $(file)))) \
   $(foreach file,$(wildcard $(1:%=%/tests/*/main.rs)),--test $(notdir $(patsubst %/main.rs,%,$(file))))
 UNIT_TESTS = --lib --bins $(call tests_in,$(filter-out crates/test-kit,$(wildcard crates/*)))
+MOVER_TESTS = $(call tests_in,e2e/tests/mover)
 API_TESTS = $(call tests_in,crates/test-kit e2e/tests/api)
 NODE_TESTS = $(strip $(call tests_in,e2e/tests/node))
 
@@ -66,7 +67,7 @@ lint: ## Format, clippy, generated files, arrows, charts
 	@if command -v cargo-deny >/dev/null; then cargo deny check bans licenses sources; else echo 'SKIPPED(cargo-deny missing)'; fi
 	@find crates e2e -name '*.rs' -exec wc -l {} + | awk '$$2 != "total" && $$1 > 400 {print "warning: " $$2 " has " $$1 " lines, 400 are meant to be enough"}'
 
-test: prerequisites lint test-unit test-api e2e ## lint and all test levels; bench is apart (root)
+test: prerequisites lint test-unit test-api test-mover e2e ## lint and all test levels; bench is apart (root)
 
 test-unit: ## Pure and golden tests, seconds
 	$(TEST) $(UNIT_TESTS)
@@ -77,13 +78,19 @@ test-api: ## Tests against a real API server, no node
 	$(BUILD)
 	$(TEST) $(API_TESTS)
 
+test-mover: ## The data mover against real S3 servers, with faults in between
+	@e2e/s3/build.sh
+	$(BUILD)
+	$(TEST) $(MOVER_TESTS)
+
 e2e: prerequisites ## Tests on the real node (root)
 	@$(CLUSTER)/with.sh $(if $(NODE_TESTS),$(TEST) $(NODE_TESTS),cargo test -p e2e-node) -- --test-threads=1
 
-crash: ## Kill the operator at every write
+crash: ## Kill the operator at every write; damaged bytes into every reader of the mover, a minute each
 	@$(CLUSTER)/build.sh api
 	$(BUILD)
 	$(TEST) --test crash
+	HOLDFAST_FUZZ_SECONDS=$${HOLDFAST_FUZZ_SECONDS:-60} $(TEST) --bins fuzz:: -- --nocapture
 
 bench: ## Benchmarks, one JSON line each; BENCH="idle|node-cluster [flags]" (node-cluster: root)
 	@e2e/bench/run.sh $(or $(BENCH),idle)

@@ -27,6 +27,9 @@ pub struct Cli {
     /// Accepted for compatibility.
     #[command(flatten)]
     pub logging: Logging,
+    /// How transfers are done.
+    #[command(flatten)]
+    pub tune: Tune,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -47,6 +50,19 @@ pub enum Command {
     /// The local file is replaced only when the whole object was read and decoded; after a
     /// failure the old file, or no file, is there. Parent directories are made.
     Pull(PullArgs),
+    /// Run a command and store what it prints as one object
+    ///
+    /// As push -, but nothing is stored unless the command exits with status 0. Its standard
+    /// input and error are ours; the encryption pass phrase is not in its environment.
+    Exec(ExecArgs),
+    /// Print one object: pull RPATH -
+    Cat(CatArgs),
+    /// Read an object, or all below a directory, to the end, and say what that proves
+    ///
+    /// Prints path, size of the content and what was verified: authentic (envelope), integrity
+    /// trailer, the codec's checksum, or merely readable. Without -d an object is read as what
+    /// it starts like. Exits with 1 when anything is damaged.
+    Check(CatArgs),
     /// List a directory, or find one file
     ///
     /// Prints paths relative to the base path, directories with a trailing slash, sorted by
@@ -94,6 +110,11 @@ pub enum Command {
     /// A missing directory is fine; anything that could not be removed is an error. The result
     /// goes to the termination message.
     Delete(DeleteArgs),
+    /// Remove what killed pushes left on an object store
+    ///
+    /// Aborts the unfinished multipart uploads below a path that began longer ago than
+    /// --older-than, and prints how many. A local repository needs no such call: its pushes do it.
+    GcMultipart(GcMultipartArgs),
     /// Prove that the repository can be written, read and cleaned
     ///
     /// Stores, reads back, compares and removes PREFIX/precheck.txt; the error says which of these
@@ -104,7 +125,12 @@ pub enum Command {
 /// Arguments of `push`.
 #[derive(Debug, Args)]
 pub struct PushArgs {
-    /// Compress with this codec: zstd or zstd-fastest
+    /// Compress with this codec: zstd-fastest, zstd, gzip, lz4, s2-default, deflate-default, ...
+    ///
+    /// In full: zstd, zstd-{fastest,better-compression,best-compression}, gzip and pgzip alone or
+    /// with -{best-speed,best-compression}, deflate-{default,best-speed,best-compression}, lz4,
+    /// s2-{default,better,parallel-4,parallel-8}. zstd objects carry an integrity trailer, which
+    /// other decoders skip (see DATASAFED_MOVER_ZSTD_TRAILER = on | off).
     #[arg(short = 'z', long = "compress", value_name = "CODEC", allow_hyphen_values = true)]
     pub codec: Option<String>,
     /// Local file, or - for standard input
@@ -118,7 +144,7 @@ pub struct PushArgs {
 /// Arguments of `pull`.
 #[derive(Debug, Args)]
 pub struct PullArgs {
-    /// Decompress with this codec: zstd or zstd-fastest (either reads both)
+    /// Decompress with this codec, or another one of its family
     #[arg(short = 'd', long = "decompress", value_name = "CODEC", allow_hyphen_values = true)]
     pub codec: Option<String>,
     /// Path of the object
@@ -127,6 +153,31 @@ pub struct PullArgs {
     /// Local file, or - for standard output
     #[arg(value_name = "LPATH")]
     pub lpath: OsString,
+}
+
+/// Arguments of `exec`.
+#[derive(Debug, Args)]
+pub struct ExecArgs {
+    /// Compress with this codec, as in push
+    #[arg(short = 'z', long = "compress", value_name = "CODEC", allow_hyphen_values = true)]
+    pub codec: Option<String>,
+    /// Path of the object
+    #[arg(value_name = "RPATH")]
+    pub rpath: OsString,
+    /// The command and its arguments, after --
+    #[arg(value_name = "CMD", last = true, required = true)]
+    pub command: Vec<OsString>,
+}
+
+/// Arguments of `cat` and `check`.
+#[derive(Debug, Args)]
+pub struct CatArgs {
+    /// Decompress with this codec, as in pull
+    #[arg(short = 'd', long = "decompress", value_name = "CODEC", allow_hyphen_values = true)]
+    pub codec: Option<String>,
+    /// Path in the repository
+    #[arg(value_name = "RPATH")]
+    pub rpath: OsString,
 }
 
 /// Arguments of `list`.
@@ -262,12 +313,49 @@ pub struct DeleteArgs {
     pub path: OsString,
 }
 
+/// Arguments of `gc-multipart`.
+#[derive(Debug, Args)]
+pub struct GcMultipartArgs {
+    /// Age, such as 90s, 24h or 7d
+    #[arg(long, value_name = "AGE")]
+    pub older_than: String,
+    /// Directory; / is the base path
+    #[arg(value_name = "RPATH", default_value = "/")]
+    pub rpath: OsString,
+}
+
 /// Arguments of `precheck`.
 #[derive(Debug, Args)]
 pub struct PrecheckArgs {
     /// Directory for the test object
     #[arg(value_name = "PREFIX")]
     pub prefix: OsString,
+}
+
+/// How transfers are done. Each flag has a twin in the environment, `DATASAFED_MOVER_` and its
+/// name in capitals, for those who must not touch the scripts.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Transfer (each also as DATASAFED_MOVER_...)")]
+pub struct Tune {
+    /// Bytes per second over the network, such as 50M; default no limit
+    #[arg(long, global = true, value_name = "SIZE")]
+    pub bwlimit: Option<String>,
+    /// Parts on their way at one time; default 4
+    #[arg(long, global = true, value_name = "N")]
+    pub parallel: Option<u32>,
+    /// Size of the first parts of a large object, 5M to 5G; default 8M, doubled every 1000 parts
+    #[arg(long, global = true, value_name = "SIZE")]
+    pub part_size: Option<String>,
+    /// Tries of one request before it fails; default 8
+    #[arg(long, global = true, value_name = "N")]
+    pub tries: Option<u32>,
+    /// Lock new objects until this time, such as 2030-01-31T00:00:00Z (S3 object lock; see also
+    /// DATASAFED_MOVER_RETAIN_DAYS and DATASAFED_MOVER_RETAIN_MODE)
+    #[arg(long, global = true, value_name = "TIME")]
+    pub retain_until: Option<String>,
+    /// Write what was moved, and how it ended, as JSON into this file
+    #[arg(long, global = true, value_name = "FILE")]
+    pub report: Option<OsString>,
 }
 
 /// The logging flags of the reference. They parse and do nothing: we log failures only.

@@ -1,7 +1,7 @@
 //! Which repository: environment first, else the configuration file (mover.md §1.5, §1.6).
 //!
 //! Enters: `DATASAFED_*` variables and `/etc/datasafed/datasafed.conf`. Leaves: a
-//! [`Repository`]. What this build cannot honour (another backend, encryption, kopia) is an error,
+//! [`Repository`]. What this build cannot honour (another backend, kopia) is an error,
 //! never ignored: data must not land in the clear or in the wrong place.
 
 use std::env;
@@ -10,11 +10,14 @@ use std::path::Path;
 
 use mover_protocol::env as names;
 
+use crate::cipher::Cipher;
 use crate::error::{Error, Result, plain};
 use crate::ini::Ini;
 use crate::paths::{BasePath, RemotePath};
 use crate::store::Store;
+use crate::store::encrypted::EncryptedStore;
 use crate::store::local::LocalStore;
+use crate::store::s3::S3Store;
 
 /// A store and the base path of this invocation.
 pub struct Repository {
@@ -22,6 +25,10 @@ pub struct Repository {
     pub store: Box<dyn Store>,
     /// Prefix of every path.
     pub base: BasePath,
+    /// Set when objects are encrypted in a way that does not notice a wrong pass phrase.
+    pub unauthenticated: bool,
+    /// Set when every byte that is read was authenticated.
+    pub authenticated: bool,
 }
 
 impl Repository {
@@ -36,28 +43,41 @@ impl Repository {
         let settings = load(file)?;
         refuse_unserved()?;
         let base = BasePath::parse(base)?;
-        let kind = settings.get("storage", "type").unwrap_or_default();
-        if kind != "local" {
-            return Err(Error::Config(format!(
-                "unsupported storage type {kind:?}: this build serves type \"local\" only"
-            )));
-        }
-        let root = settings.get("storage", "root").unwrap_or_default();
-        let (root, named_by) = match env::var_os(names::LOCAL_BACKEND_PATH) {
-            Some(path) if !path.is_empty() => (path, names::LOCAL_BACKEND_PATH),
-            _ if root.is_empty() => {
-                return Err(Error::Config(format!("{} has no root for its local storage", file.display())));
+        let store: Box<dyn Store> = match settings.get("storage", "type").unwrap_or_default() {
+            "local" => Box::new(open_local(&settings, file)?),
+            "s3" => Box::new(S3Store::open(&settings)?),
+            other => {
+                return Err(Error::Config(format!(
+                    "unsupported storage type {other:?}: this build serves the types local and s3"
+                )));
             }
-            _ => (OsString::from(root), "the configuration"),
         };
-        let store = LocalStore::open_root(Path::new(&root), named_by)?;
-        Ok(Self { store: Box::new(store), base })
+        Ok(match Cipher::from_env()? {
+            None => Self { store, base, unauthenticated: false, authenticated: false },
+            Some(cipher) => {
+                let authenticated = cipher.authenticates();
+                let store = Box::new(EncryptedStore::new(store, cipher));
+                Self { store, base, unauthenticated: !authenticated, authenticated }
+            }
+        })
     }
 
     /// A path of this repository.
     pub fn locate(&self, path: &OsStr) -> Result<RemotePath> {
         self.base.locate(path)
     }
+}
+
+fn open_local(settings: &Ini, file: &Path) -> Result<LocalStore> {
+    let root = settings.get("storage", "root").unwrap_or_default();
+    let (root, named_by) = match env::var_os(names::LOCAL_BACKEND_PATH) {
+        Some(path) if !path.is_empty() => (path, names::LOCAL_BACKEND_PATH),
+        _ if root.is_empty() => {
+            return Err(Error::Config(format!("{} has no root for its local storage", file.display())));
+        }
+        _ => (OsString::from(root), "the configuration"),
+    };
+    LocalStore::open_root(Path::new(&root), named_by)
 }
 
 /// The settings in force; `getconf` reads them.
@@ -88,12 +108,9 @@ pub fn get(file: &Path, item: &str) -> Result<String> {
 }
 
 fn refuse_unserved() -> Result<()> {
-    for (variable, what) in
-        [("DATASAFED_ENCRYPTION_ALGORITHM", "encryption"), ("DATASAFED_KOPIA_REPO_ROOT", "kopia repositories")]
-    {
-        if env::var_os(variable).is_some_and(|value| !trimmed(&value).is_empty()) {
-            return Err(Error::Config(format!("{variable} is set, but this build does not serve {what}")));
-        }
+    let variable = "DATASAFED_KOPIA_REPO_ROOT";
+    if env::var_os(variable).is_some_and(|value| !trimmed(&value).is_empty()) {
+        return Err(Error::Config(format!("{variable} is set, but this build does not serve kopia repositories")));
     }
     Ok(())
 }

@@ -12,6 +12,7 @@ use std::time::Instant;
 
 use crate::config::Repository;
 use crate::error::{Error, Result};
+use crate::store::Kind;
 use crate::termination;
 
 /// Removes a path; gives the exit code.
@@ -30,6 +31,10 @@ fn remove(path: &OsStr, conf: &Path) -> Result<()> {
         Ok(()) | Err(Error::DirNotFound) => {}
         Err(Error::IsFile) => repository.store.remove(&target.key)?,
         Err(error) => return Err(error),
+    }
+    if repository.store.kind() == Kind::Flat {
+        // A prefix and an object may share a name there, and there are no empty parents.
+        return repository.store.remove(&target.key);
     }
     // Upwards until something else lives there; never the root of the store.
     for parent in target.key.ancestors().skip(1) {

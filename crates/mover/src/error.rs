@@ -8,6 +8,8 @@ use std::io;
 
 use mover_protocol::Reason;
 
+use crate::cipher::CipherError;
+
 /// Prints one line on standard error. Unlike `eprintln!` it does not panic when nobody listens.
 macro_rules! say {
     ($($text:tt)*) => {{
@@ -64,6 +66,9 @@ pub enum Error {
     /// The object is not in the expected codec, or cut short.
     #[error("decompression error: {0}")]
     Decode(io::Error),
+    /// A key is missing or wrong, or an encrypted object is damaged.
+    #[error("{0}")]
+    Encrypt(String),
     /// What was read back is not what was written.
     #[error("{0}")]
     Mismatch(String),
@@ -75,6 +80,21 @@ pub enum Error {
         /// Why it failed.
         source: io::Error,
     },
+    /// The storage behind a network refused, or could not be reached.
+    #[error("{what}: {why}")]
+    Remote {
+        /// What was tried, with the object.
+        what: String,
+        /// What the server or the network said.
+        why: String,
+        /// What that means.
+        reason: Reason,
+        /// Whether a second try can help.
+        class: Class,
+    },
+    /// Who visits a listing has seen enough of it.
+    #[error("the listing was left early")]
+    SeenEnough,
     /// The reader of our standard output went away; nobody is left to tell.
     #[error("standard output was closed")]
     StdoutClosed,
@@ -88,10 +108,28 @@ pub enum Error {
     },
 }
 
+impl From<CipherError> for Error {
+    fn from(error: CipherError) -> Self {
+        Self::Encrypt(error.to_string())
+    }
+}
+
 impl Error {
     /// An I/O failure while doing `what`.
     pub fn io(what: impl Into<String>, source: impl Into<io::Error>) -> Self {
-        Self::Io { what: what.into(), source: source.into() }
+        // A failure of ours that passed through a stream of bytes is itself again.
+        match source.into().downcast::<Self>() {
+            Ok(ours) => ours,
+            Err(source) => Self::Io { what: what.into(), source },
+        }
+    }
+
+    /// A failure to read from the store, or what the decryption above it found.
+    pub fn read(error: io::Error) -> Self {
+        match error.downcast::<CipherError>() {
+            Ok(found) => found.into(),
+            Err(error) => Self::io("read", error),
+        }
     }
 
     /// A failure to write to standard output; a closed one is quiet.
@@ -120,6 +158,7 @@ impl Error {
             Self::Usage(_) | Self::Config(_) => Reason::Config,
             Self::Producer(_) => Reason::Producer,
             Self::Decode(_) => Reason::Decode,
+            Self::Encrypt(_) => Reason::Encrypt,
             Self::Mismatch(_) => Reason::ChecksumMismatch,
             Self::Io { source, .. } => match source.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Reason::NoSpace,
@@ -127,7 +166,8 @@ impl Error {
                 io::ErrorKind::PermissionDenied => Reason::AuthFailed,
                 _ => Reason::Internal,
             },
-            Self::StdoutClosed => Reason::Internal,
+            Self::Remote { reason, .. } => *reason,
+            Self::SeenEnough | Self::StdoutClosed => Reason::Internal,
             Self::During { source, .. } => source.reason(),
         }
     }
@@ -140,6 +180,7 @@ impl Error {
                 _ => Class::Transient,
             },
             Self::During { source, .. } => source.class(),
+            Self::Remote { class, .. } => *class,
             Self::Mismatch(_) => Class::Transient,
             _ => Class::Terminal,
         }
@@ -151,6 +192,12 @@ impl Error {
             say!("Error: {}", one_line(&self.to_string()));
         }
         1
+    }
+}
+
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        Self::other(error)
     }
 }
 

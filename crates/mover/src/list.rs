@@ -4,6 +4,7 @@
 //! compare byte by byte. MD1: the JSON array is one line. MD2: `-r` goes with `-s`.
 
 use std::io::{self, BufWriter, Write};
+use std::num::NonZeroUsize;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -18,7 +19,6 @@ use crate::error::{Error, Result};
 use crate::glob::Glob;
 use crate::paths::RemotePath;
 use crate::store::Entry;
-use crate::walk::walk;
 
 /// One entry with the path that is printed.
 struct Row {
@@ -43,24 +43,20 @@ pub fn list(repository: &Repository, path: &RemotePath, args: &ListArgs) -> Resu
     // Sorted output needs all rows; the walk of -r alone is printed as it goes.
     let sorted = !args.recursive || args.sort.is_some() || args.reverse;
     let mut rows = Vec::new();
-    let walked = walk(
-        repository.store.as_ref(),
-        &path.key,
-        if args.recursive { usize::try_from(args.max_depth).unwrap_or(0) } else { 1 },
-        &mut |below, entry| {
-            let row = Row { path: path.shown.join(below), entry: entry.clone() };
-            if !filter.takes(&row, false) {
-                return Ok(());
-            }
-            if sorted {
-                rows.push(row);
-                Ok(())
-            } else {
-                printer.row(&row)
-            }
-        },
-    );
-    match walked {
+    let levels = if args.recursive { usize::try_from(args.max_depth).unwrap_or(0) } else { 1 };
+    let listed = repository.store.list(&path.key, NonZeroUsize::new(levels), &mut |below, entry| {
+        let row = Row { path: path.shown.join(below), entry: entry.clone() };
+        if !filter.takes(&row, false) {
+            return Ok(());
+        }
+        if sorted {
+            rows.push(row);
+            Ok(())
+        } else {
+            printer.row(&row)
+        }
+    });
+    match listed {
         // A base path nobody has written to yet is an empty one.
         Err(Error::DirNotFound) if path.shown.as_os_str().is_empty() => {}
         other => other?,
@@ -121,7 +117,7 @@ impl<'a> Filter<'a> {
     /// `named` is an entry that was asked for by its own path: `-d` and `-f` judge the entries of
     /// a directory only.
     fn takes(&self, row: &Row, named: bool) -> bool {
-        let is_dir = row.entry.dir.is_some();
+        let is_dir = row.entry.is_dir;
         if !named && ((self.args.dirs_only && !is_dir) || (self.args.files_only && is_dir)) {
             return false;
         }
@@ -174,7 +170,7 @@ impl<W: Write> Printer<W> {
     }
 
     fn write(&mut self, row: &Row) -> io::Result<()> {
-        let slash: &[u8] = if row.entry.dir.is_some() { b"/" } else { b"" };
+        let slash: &[u8] = if row.entry.is_dir { b"/" } else { b"" };
         match self.format {
             Format::Short => {}
             Format::Long => write!(self.out, "{}\t{}\t", rfc3339(row.entry.modified, &self.zone), row.entry.size)?,
@@ -185,7 +181,7 @@ impl<W: Write> Printer<W> {
                     size: row.entry.size,
                     mtime: seconds(row.entry.modified),
                     mtime_str: &rfc3339(row.entry.modified, &self.zone),
-                    is_dir: row.entry.dir.is_some(),
+                    is_dir: row.entry.is_dir,
                 };
                 return serde_json::to_writer(&mut self.out, &json).map_err(Into::into);
             }
@@ -247,7 +243,12 @@ mod tests {
     fn ties_go_by_path_also_in_reverse() {
         let row = |path: &str, size| Row {
             path: path.into(),
-            entry: Entry { name: Path::new(path).file_name().unwrap().into(), size, modified: UNIX_EPOCH, dir: None },
+            entry: Entry {
+                name: Path::new(path).file_name().unwrap().into(),
+                size,
+                modified: UNIX_EPOCH,
+                is_dir: false,
+            },
         };
         let mut rows = [row("b", 1), row("a", 1), row("c", 2)];
         sort(&mut rows, SortBy::Size, true);

@@ -5,12 +5,18 @@
 //! (and nothing but data) on standard output, one `Error:` line on failure, an exit code.
 
 mod agent;
+#[cfg(test)]
+mod chain_tests;
+mod check;
+mod cipher;
 mod cli;
 mod clock;
 mod codec;
 mod config;
 mod delete;
 mod error;
+#[cfg(test)]
+mod fuzz;
 mod glob;
 mod info;
 mod ini;
@@ -20,23 +26,27 @@ mod patch;
 mod paths;
 mod precheck;
 mod producer;
+mod progress;
 mod pull;
 mod push;
 mod reap;
 mod remove;
 mod run;
 mod saved_object;
+mod size;
 mod staging;
 mod stat;
 mod store;
 mod sys;
 mod tee;
 mod termination;
+mod tuning;
 mod version;
-mod walk;
 
+use std::ffi::OsStr;
 use std::io::Write;
 use std::path::Path;
+use std::time::Instant;
 
 use crate::cli::{Cli, Command};
 use crate::codec::Codec;
@@ -63,13 +73,18 @@ fn execute(cli: &Cli) -> i32 {
     if let Err(error) = staging::stop_on_signals() {
         return Error::io("install signal handlers", error).report();
     }
+    if let Err(error) = tuning::init(&cli.tune) {
+        return error.report();
+    }
     match &cli.command {
         Command::Delete(args) => delete::delete(&args.path, &cli.conf),
         Command::Precheck(args) => precheck::precheck(&args.prefix, &cli.conf),
-        command => match data(command, &cli.conf) {
-            Ok(()) => 0,
-            Err(error) => error.report(),
-        },
+        command => {
+            let begun = Instant::now();
+            let outcome = data(command, &cli.conf);
+            termination::report(&outcome, begun);
+            outcome.map_or_else(|error| error.report(), |()| 0)
+        }
     }
 }
 
@@ -91,6 +106,26 @@ fn data(command: &Command, conf: &Path) -> Result<()> {
             let repository = Repository::open(conf)?;
             let path = repository.locate(&args.rpath)?;
             pull::pull(&repository, &path, &args.lpath, codec)
+        }
+        Command::Exec(args) => {
+            let codec = codec(&args.codec, "-z, --compress")?;
+            let repository = Repository::open(conf)?;
+            let path = repository.locate(&args.rpath)?;
+            // Refused before the command starts, not after it worked for an hour.
+            path.as_file()?;
+            push::push(&repository, push::Source::spawn(&args.command)?, &path, codec)
+        }
+        Command::Cat(args) => {
+            let codec = codec(&args.codec, "-d, --decompress")?;
+            let repository = Repository::open(conf)?;
+            let path = repository.locate(&args.rpath)?;
+            pull::pull(&repository, &path, OsStr::new("-"), codec)
+        }
+        Command::Check(args) => {
+            let codec = codec(&args.codec, "-d, --decompress")?;
+            let repository = Repository::open(conf)?;
+            let path = repository.locate(&args.rpath)?;
+            check::check(&repository, &path, codec)
         }
         Command::List(args) => {
             let repository = Repository::open(conf)?;
@@ -120,6 +155,15 @@ fn data(command: &Command, conf: &Path) -> Result<()> {
         Command::Getconf(args) => {
             let value = config::get(conf, &args.item)?;
             writeln!(std::io::stdout(), "{value}").map_err(Error::stdout)
+        }
+        Command::GcMultipart(args) => {
+            let age = size::duration(&args.older_than).ok_or_else(|| {
+                Error::Usage(format!("--older-than is {:?}, not an age such as 90s, 24h or 7d", args.older_than))
+            })?;
+            let repository = Repository::open(conf)?;
+            let path = repository.locate(&args.rpath)?;
+            let swept = repository.store.sweep(&path.key, age)?;
+            writeln!(std::io::stdout(), "{swept}").map_err(Error::stdout)
         }
         Command::Version(args) => version::print(args.verbose),
         Command::Install(args) => install::install(&args.dir),

@@ -59,7 +59,13 @@ fn write(repository: &Repository, path: &RemotePath, token: &str) -> Result<()> 
 
 fn read(repository: &Repository, path: &RemotePath) -> Result<Vec<u8>> {
     let mut content = Vec::new();
-    repository.store.open(&path.key)?.take(4096).read_to_end(&mut content).map_err(|error| Error::io("read", error))?;
+    repository
+        .store
+        .open(&path.key)?
+        .body
+        .take(4096)
+        .read_to_end(&mut content)
+        .map_err(|error| Error::io("read", error))?;
     Ok(content)
 }
 

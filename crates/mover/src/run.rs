@@ -33,6 +33,7 @@ pub fn run(command: &[OsString], conf: &Path) -> i32 {
         message: String::new(),
         info: None,
         elapsed_ms: 0,
+        transfer: None,
         log_tail: String::new(),
     };
     match start(command, info_file.as_deref()) {

@@ -2,15 +2,15 @@
 //! the directory synced.
 //!
 //! Enters: an open directory and bytes. Leaves: the named file after [`Staged::commit`]; nothing
-//! after a drop, an error or a signal. At most one file is staged per process, so the signal
-//! thread can find and remove it ([`stop_on_signals`]).
+//! after a drop, an error or a signal. At most one file or remote upload is open per process, so
+//! the signal thread can find and remove it ([`stop_on_signals`]).
 
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustix::fs::{AtFlags, Mode, OFlags};
@@ -24,17 +24,51 @@ use crate::paths::{TEMP_PREFIX, is_temporary};
 /// A temporary file older than this belongs to nobody.
 const STALE: Duration = Duration::from_secs(24 * 3600);
 
+/// How long a signal waits for an upload that is just being made visible.
+const COMPLETION: Duration = Duration::from_millis(2500);
+
+/// An upload that an object store keeps until somebody ends it.
+pub trait OpenUpload: Send + Sync {
+    /// Ends it with nothing stored; returns within two seconds.
+    fn abort_now(&self);
+}
+
 /// Where the process stands with its staged file.
 enum Stage {
     /// Nothing staged.
     Idle,
     /// This name in this directory must go if we do not get to commit it.
     Open(OwnedFd, String),
-    /// Renamed; a signal must no longer turn success into failure.
+    /// This upload must be aborted if we do not get to complete it.
+    Remote(Arc<dyn OpenUpload>),
+    /// The request that makes an object visible is on its way.
+    Completing(Option<Arc<dyn OpenUpload>>),
+    /// Renamed, or completed; a signal must no longer turn success into failure.
     Committed,
 }
 
 static STAGE: Mutex<Stage> = Mutex::new(Stage::Idle);
+static STAGE_CHANGED: Condvar = Condvar::new();
+
+/// An upload is open from now on.
+pub fn remote_open(upload: Arc<dyn OpenUpload>) {
+    *stage() = Stage::Remote(upload);
+}
+
+/// The request that makes the object visible goes out now.
+pub fn remote_completing() {
+    let mut stage = stage();
+    *stage = match std::mem::replace(&mut *stage, Stage::Idle) {
+        Stage::Remote(upload) => Stage::Completing(Some(upload)),
+        _ => Stage::Completing(None),
+    };
+}
+
+/// The object is visible, or the upload is gone.
+pub fn remote_ended(committed: bool) {
+    *stage() = if committed { Stage::Committed } else { Stage::Idle };
+    STAGE_CHANGED.notify_all();
+}
 
 fn stage() -> MutexGuard<'static, Stage> {
     STAGE.lock().unwrap_or_else(PoisonError::into_inner)
@@ -47,12 +81,16 @@ pub fn stop_on_signals() -> io::Result<()> {
         for signal in &mut signals {
             // The lock is held until the process is gone: no commit can slip in between.
             let held = stage();
+            let completing = |stage: &mut Stage| matches!(stage, Stage::Completing(_));
+            let (held, _) =
+                STAGE_CHANGED.wait_timeout_while(held, COMPLETION, completing).unwrap_or_else(PoisonError::into_inner);
             match &*held {
                 Stage::Open(dir, name) => {
                     let _ = rustix::fs::unlinkat(dir, name.as_str(), AtFlags::empty());
                 }
+                Stage::Remote(upload) | Stage::Completing(Some(upload)) => upload.abort_now(),
                 Stage::Committed => continue,
-                Stage::Idle => {}
+                Stage::Idle | Stage::Completing(None) => {}
             }
             say!("Error: stopped by signal {signal}, before it was complete");
             std::process::exit(128 + signal);

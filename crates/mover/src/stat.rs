@@ -1,13 +1,14 @@
 //! `stat RPATH`: how much is below a path. Scripts take `TotalSize` from the text form.
 
 use std::io::{self, Write};
+use std::path::Path;
 
 use serde::Serialize;
 
 use crate::config::Repository;
 use crate::error::{Error, Result};
 use crate::paths::RemotePath;
-use crate::walk::walk;
+use crate::store::Entry;
 
 /// The totals; alphabetical, as the reference prints its JSON.
 #[derive(Default, Serialize)]
@@ -27,16 +28,16 @@ pub fn stat(repository: &Repository, path: &RemotePath, json: bool) -> Result<()
         totals.files = 1;
         totals.total_size = entry.size;
     } else {
-        walk(repository.store.as_ref(), &path.key, 0, &mut |_, entry| {
-            if entry.dir.is_some() {
+        let mut add = |_: &Path, entry: &Entry| {
+            if entry.is_dir {
                 totals.dirs += 1;
             } else {
                 totals.files += 1;
                 totals.total_size += entry.size;
             }
             Ok(())
-        })
-        .map_err(|error| error.during("error in ListJSON"))?;
+        };
+        repository.store.list(&path.key, None, &mut add).map_err(|error| error.during("error in ListJSON"))?;
     }
     totals.entries = totals.dirs + totals.files;
     let text = if json {

@@ -12,6 +12,8 @@ use std::time::Instant;
 use mover_protocol::{Reason, RunResult, TERMINATION_LOG, TERMINATION_MESSAGE_LIMIT};
 
 use crate::error::{Result, one_line, say};
+use crate::progress;
+use crate::tuning::tuning;
 
 /// Reports the end of `delete` and `precheck`: the error line, the termination message, the exit
 /// code.
@@ -27,9 +29,32 @@ pub fn conclude(outcome: &Result<()>, begun: Instant) -> i32 {
         message,
         info: None,
         elapsed_ms: elapsed_ms(begun),
+        transfer: None,
         log_tail: String::new(),
     });
     exit
+}
+
+/// Writes the report that `--report` asks for: what was moved, and how it ended.
+pub fn report(outcome: &Result<()>, begun: Instant) {
+    let Some(path) = &tuning().report else { return };
+    let (exit, reason, message) = match outcome {
+        Ok(()) => (0, Reason::Ok, String::new()),
+        Err(error) => (1, error.reason(), one_line(&error.to_string())),
+    };
+    let result = RunResult {
+        v: 1,
+        exit,
+        reason,
+        message,
+        info: None,
+        elapsed_ms: elapsed_ms(begun),
+        transfer: Some(progress::transfer()),
+        log_tail: String::new(),
+    };
+    if let Err(error) = std::fs::write(path, json(&result) + "\n") {
+        say!("Warning: the report was not written: {error}");
+    }
 }
 
 /// Milliseconds since `begun`.
@@ -153,6 +178,7 @@ mod tests {
                 extras: (0..extras).map(|n| BTreeMap::from([(format!("key{n}"), "v".repeat(100))])).collect(),
             }),
             elapsed_ms: 5,
+            transfer: None,
             log_tail: tail.to_owned(),
         }
     }

@@ -7,7 +7,17 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
-use super::{Directory, Entry};
+use super::Entry;
+
+/// What tells one directory from another, so that links that lead in a circle end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Directory {
+    device: u64,
+    inode: u64,
+}
+
+/// An entry, and which directory it is if it is one.
+pub type Found = (Entry, Option<Directory>);
 
 /// Nothing there: also when a parent is a file, or a link leads outside or in a circle.
 pub fn absent(error: Errno) -> bool {
@@ -19,18 +29,19 @@ pub fn not_there(error: &io::Error) -> bool {
 }
 
 /// Files and directories only: sockets, FIFOs and devices are no objects.
-pub fn entry(name: OsString, stat: &rustix::fs::Stat) -> Option<Entry> {
+pub fn entry(name: OsString, stat: &rustix::fs::Stat) -> Option<Found> {
     let dir = match FileType::from_raw_mode(stat.st_mode) {
         FileType::RegularFile => None,
         FileType::Directory => Some(Directory { device: stat.st_dev, inode: stat.st_ino }),
         _ => return None,
     };
-    Some(Entry {
+    let entry = Entry {
         name,
         size: if dir.is_some() { 0 } else { u64::try_from(stat.st_size).unwrap_or_default() },
         modified: instant(stat.st_mtime, stat.st_mtime_nsec),
-        dir,
-    })
+        is_dir: dir.is_some(),
+    };
+    Some((entry, dir))
 }
 
 #[allow(

@@ -7,7 +7,8 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
+use std::num::NonZeroUsize;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
@@ -15,8 +16,9 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
-use super::inode::{absent, entry, not_there};
-use super::{Entry, Store, Upload};
+use super::inode::{Found, absent, entry, not_there};
+use super::walk::walk;
+use super::{Entry, Kind, LOOKED_AT, Object, Store, Upload, Visit};
 use crate::error::{Error, Result};
 use crate::paths::is_temporary;
 use crate::staging::{Staged, sweep_stale, sync_dir};
@@ -110,14 +112,20 @@ impl Store for LocalStore {
         format!("local store at {}", self.root.display())
     }
 
-    fn open(&self, key: &Path) -> Result<Box<dyn Read>> {
+    fn kind(&self) -> Kind {
+        Kind::Hierarchical
+    }
+
+    fn open(&self, key: &Path) -> Result<Object> {
         // NONBLOCK: opening a FIFO somebody left in the repository must not hang.
         let opened = self
             .resolve(key, OFlags::RDONLY | OFlags::NONBLOCK)
             .and_then(|found| Ok((rustix::fs::fstat(&found)?, found)));
         match opened {
             Ok((stat, found)) => match FileType::from_raw_mode(stat.st_mode) {
-                FileType::RegularFile => Ok(Box::new(File::from(found))),
+                FileType::RegularFile => {
+                    Ok(Object { body: Box::new(File::from(found)), size: u64::try_from(stat.st_size).ok() })
+                }
                 FileType::Directory => Err(Error::IsDirectory),
                 _ => Err(Error::NotFound),
             },
@@ -157,40 +165,28 @@ impl Store for LocalStore {
         Ok(self
             .stat(key)?
             .filter(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile)
-            .and_then(|stat| entry(key.file_name()?.to_owned(), &stat)))
+            .and_then(|stat| Some(entry(key.file_name()?.to_owned(), &stat)?.0)))
     }
 
-    fn entries(&self, dir: &Path) -> Result<Vec<Entry>> {
+    fn list(&self, dir: &Path, levels: Option<NonZeroUsize>, visit: &mut Visit<'_>) -> Result<()> {
+        walk(self, dir, levels, visit)
+    }
+
+    /// Names only: a directory of many objects is not asked about each of them.
+    fn holds_suffix(&self, dir: &Path, suffix: &str) -> Result<bool> {
         let opened = match self.directory(dir) {
             Ok(opened) => opened,
-            Err(error) if absent(error) => return Err(Error::DirNotFound),
+            Err(error) if absent(error) => return Ok(false),
             Err(error) => return Err(self.failed("list", dir, error)),
         };
         let reader = rustix::fs::Dir::read_from(&opened).map_err(|error| self.failed("list", dir, error))?;
-        let mut entries = Vec::new();
-        for item in reader {
+        for item in reader.take(LOOKED_AT) {
             let item = item.map_err(|error| self.failed("list", dir, error))?;
-            let name = OsString::from_vec(item.file_name().to_bytes().to_vec());
-            if name == "." || name == ".." || is_temporary(&name) {
-                continue;
+            if item.file_name().to_bytes().ends_with(suffix.as_bytes()) {
+                return Ok(true);
             }
-            let stat = match rustix::fs::statat(&opened, &name, AtFlags::SYMLINK_NOFOLLOW) {
-                Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink => {
-                    // Dangling, circular and outward links are as if absent.
-                    match self.stat(&dir.join(&name)) {
-                        Ok(Some(stat)) => stat,
-                        _ => continue,
-                    }
-                }
-                Ok(stat) => stat,
-                // Removed while we were reading.
-                Err(Errno::NOENT) => continue,
-                Err(error) => return Err(self.failed("stat", &dir.join(&name), error)),
-            };
-            entries.extend(entry(name, &stat));
         }
-        entries.sort_unstable_by(|one, two| one.name.cmp(&two.name));
-        Ok(entries)
+        Ok(false)
     }
 
     fn remove(&self, key: &Path) -> Result<()> {
@@ -254,6 +250,40 @@ impl Store for LocalStore {
 }
 
 impl LocalStore {
+    /// The entries of one directory, sorted by name, temporary ones left out.
+    pub(super) fn entries(&self, dir: &Path) -> Result<Vec<Found>> {
+        let opened = match self.directory(dir) {
+            Ok(opened) => opened,
+            Err(error) if absent(error) => return Err(Error::DirNotFound),
+            Err(error) => return Err(self.failed("list", dir, error)),
+        };
+        let reader = rustix::fs::Dir::read_from(&opened).map_err(|error| self.failed("list", dir, error))?;
+        let mut entries = Vec::new();
+        for item in reader {
+            let item = item.map_err(|error| self.failed("list", dir, error))?;
+            let name = OsString::from_vec(item.file_name().to_bytes().to_vec());
+            if name == "." || name == ".." || is_temporary(&name) {
+                continue;
+            }
+            let stat = match rustix::fs::statat(&opened, &name, AtFlags::SYMLINK_NOFOLLOW) {
+                Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink => {
+                    // Dangling, circular and outward links are as if absent.
+                    match self.stat(&dir.join(&name)) {
+                        Ok(Some(stat)) => stat,
+                        _ => continue,
+                    }
+                }
+                Ok(stat) => stat,
+                // Removed while we were reading.
+                Err(Errno::NOENT) => continue,
+                Err(error) => return Err(self.failed("stat", &dir.join(&name), error)),
+            };
+            entries.extend(entry(name, &stat));
+        }
+        entries.sort_unstable_by(|(one, _), (two, _)| one.name.cmp(&two.name));
+        Ok(entries)
+    }
+
     /// Removes what is in the root but not the root, which is a mount point.
     fn empty_root(&self) -> io::Result<()> {
         for item in std::fs::read_dir(&self.root)? {
@@ -315,7 +345,7 @@ mod tests {
         std::os::unix::fs::symlink("a", dir.path().join("inside")).unwrap();
         std::os::unix::fs::symlink("/etc", dir.path().join("outside")).unwrap();
         std::os::unix::fs::symlink("nowhere", dir.path().join("dangling")).unwrap();
-        let names: Vec<_> = store.entries(Path::new("")).unwrap().into_iter().map(|entry| entry.name).collect();
+        let names: Vec<_> = store.entries(Path::new("")).unwrap().into_iter().map(|entry| entry.0.name).collect();
         assert_eq!(names, ["a", "inside"]);
         assert!(store.open(Path::new("inside/x")).is_ok());
         assert!(store.open(Path::new("outside/passwd")).is_err());

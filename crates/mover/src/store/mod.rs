@@ -5,43 +5,101 @@
 
 use std::ffi::OsString;
 use std::io::{Read, Write};
+use std::num::NonZeroUsize;
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
+pub mod encrypted;
 mod inode;
 pub mod local;
+pub mod s3;
+mod walk;
+
+/// How a backend thinks of directories; decides what absent ones mean (mover.md §1.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Directories exist by themselves: local, and protocols that show a file system.
+    Hierarchical,
+    /// Only keys exist; a directory is a prefix that some key has. An absent one is an empty one.
+    Flat,
+}
+
+/// Receives the entries of a listing with their paths below the listed directory.
+pub type Visit<'a> = dyn FnMut(&Path, &Entry) -> Result<()> + 'a;
+
+/// How many names of a directory [`Store::holds_suffix`] looks at: one page of a flat store.
+pub const LOOKED_AT: usize = 1000;
 
 /// A backend.
 pub trait Store {
     /// How messages name this store, without secrets.
     fn describe(&self) -> String;
 
-    /// Opens an object for reading from its start.
-    fn open(&self, key: &Path) -> Result<Box<dyn Read>>;
+    /// What kind of backend this is.
+    fn kind(&self) -> Kind;
 
-    /// Starts an upload; parents are made. A directory of that name is an error.
+    /// Opens an object for reading from its start.
+    fn open(&self, key: &Path) -> Result<Object>;
+
+    /// Starts an upload; parents are made. A directory of that name is an error where there are
+    /// directories.
     fn create(&self, key: &Path) -> Result<Box<dyn Upload>>;
 
     /// The object itself; `None` when there is none or it is a directory.
     fn object(&self, key: &Path) -> Result<Option<Entry>>;
 
-    /// The entries of one directory, sorted by name, temporary ones left out.
-    /// [`crate::error::Error::DirNotFound`] when there is none.
-    fn entries(&self, dir: &Path) -> Result<Vec<Entry>>;
+    /// Visits what is below a directory, `levels` deep (`None`: all levels), temporary objects
+    /// left out, as it comes and without holding it. Hierarchical: each directory's entries in
+    /// name order before those of its subdirectories; an absent directory is
+    /// [`crate::error::Error::DirNotFound`]. Flat: the files in key order, then each directory
+    /// once; an absent one is empty.
+    fn list(&self, dir: &Path, levels: Option<NonZeroUsize>, visit: &mut Visit<'_>) -> Result<()>;
 
-    /// Removes one object; a missing one is fine, a directory is not.
+    /// Whether one of the first [`LOOKED_AT`] names of a directory ends so; a missing directory
+    /// holds nothing.
+    fn holds_suffix(&self, dir: &Path, suffix: &str) -> Result<bool> {
+        let (mut seen, mut found) = (0, false);
+        let looked = self.list(dir, NonZeroUsize::new(1), &mut |_, entry| {
+            seen += 1;
+            found |= !entry.is_dir && entry.name.as_encoded_bytes().ends_with(suffix.as_bytes());
+            if found || seen >= LOOKED_AT { Err(Error::SeenEnough) } else { Ok(()) }
+        });
+        match looked {
+            Ok(()) | Err(Error::SeenEnough | Error::DirNotFound) => Ok(found),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes one object; a missing one is fine, a directory is not where there are directories.
     fn remove(&self, key: &Path) -> Result<()>;
 
-    /// Removes a directory with all that is in it; a missing one is an error.
+    /// Removes a directory with all that is in it; a missing one is an error where there are
+    /// directories. What could not be removed is an error that counts it.
     fn remove_all(&self, key: &Path) -> Result<()>;
 
-    /// Removes an empty directory; a missing one is fine.
+    /// Removes an empty directory; a missing one is fine. Nothing to do on flat stores.
     fn remove_dir(&self, key: &Path) -> Result<()>;
 
-    /// Makes a directory and its parents.
+    /// Makes a directory and its parents. Nothing to do on flat stores.
     fn make_dir(&self, key: &Path) -> Result<()>;
+
+    /// Removes what pushes that were killed left below a directory longer ago than this; gives
+    /// how many. Hierarchical stores sweep by themselves.
+    fn sweep(&self, _dir: &Path, _older_than: Duration) -> Result<u64> {
+        Ok(0)
+    }
+}
+
+/// An object that is being read.
+pub struct Object {
+    /// Its content. End of file comes only after all of it, checked against what the backend
+    /// knows of it; anything else is an error.
+    pub body: Box<dyn Read>,
+    /// Its size, where the backend says it before the end.
+    #[allow(dead_code, reason = "for layers that need to know where the end is")]
+    pub size: Option<u64>,
 }
 
 /// An object on its way in; dropped without commit, nothing remains.
@@ -59,15 +117,6 @@ pub struct Entry {
     pub size: u64,
     /// Last modification.
     pub modified: SystemTime,
-    /// Set for directories.
-    pub dir: Option<Directory>,
-}
-
-/// What tells one directory from another, so that links that lead in a circle end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Directory {
-    /// Device number.
-    pub device: u64,
-    /// Inode number.
-    pub inode: u64,
+    /// Whether it is a directory.
+    pub is_dir: bool,
 }

@@ -186,9 +186,9 @@ fn the_configuration_names_the_store() {
     feed(plain(&["getconf", "storage.type"]), b"").ok("local\n");
     feed(plain(&["getconf", "storage.nope"]), b"").fails("config item \"storage.nope\" not found");
     feed(plain(&["getconf", "nope"]), b"").fails("invalid config item name \"nope\"");
-    fs::write(&conf, "[storage]\ntype = s3\nsecret_access_key = s#e;c\n").unwrap();
+    fs::write(&conf, "[storage]\ntype = swift\nsecret_access_key = s#e;c\n").unwrap();
     let line = feed(plain(&["list", "/"]), b"");
-    let line = line.fails("unsupported storage type \"s3\"");
+    let line = line.fails("unsupported storage type \"swift\"");
     assert!(line.contains("local") && !line.contains("s#e"));
     feed(plain(&["getconf", "storage.secret_access_key"]), b"").ok("s#e;c\n");
     // The environment wins, and version needs neither.

@@ -159,7 +159,15 @@ pub fn told_failure(exit: i32, message: &str, log_tail: &str) -> String {
 }
 
 fn result(exit: i32, reason: Reason, message: &str, info: Option<ActionInfo>, log_tail: &str) -> String {
-    let result =
-        RunResult { v: 1, exit, reason, message: message.into(), info, elapsed_ms: 12, log_tail: log_tail.into() };
+    let result = RunResult {
+        v: 1,
+        exit,
+        reason,
+        message: message.into(),
+        info,
+        elapsed_ms: 12,
+        transfer: None,
+        log_tail: log_tail.into(),
+    };
     serde_json::to_string(&result).expect("a result")
 }

@@ -1,30 +1,29 @@
-//! Walks a directory tree of the store, for `list -r` and `stat`.
+//! Walks a directory tree of the local store.
 //!
 //! Enters: a directory. Leaves: every entry below it, each directory's entries together and in
 //! name order before those of its subdirectories. Memory holds one directory per level.
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
+use super::Visit;
+use super::inode::Directory;
+use super::local::LocalStore;
 use crate::error::{Error, Result};
-use crate::store::{Directory, Entry, Store};
 
-/// Calls `visit` with the path below `top` and the entry; `depth` 0 means all levels.
-pub fn walk(
-    store: &dyn Store,
-    top: &Path,
-    depth: usize,
-    visit: &mut dyn FnMut(&Path, &Entry) -> Result<()>,
-) -> Result<()> {
-    descend(store, top, Path::new(""), depth.wrapping_sub(1), &mut Vec::new(), visit)
+/// Calls `visit` with the path below `top` and the entry.
+pub fn walk(store: &LocalStore, top: &Path, levels: Option<NonZeroUsize>, visit: &mut Visit<'_>) -> Result<()> {
+    let below = levels.map_or(usize::MAX, |levels| levels.get() - 1);
+    descend(store, top, Path::new(""), below, &mut Vec::new(), visit)
 }
 
 fn descend(
-    store: &dyn Store,
+    store: &LocalStore,
     dir: &Path,
     below: &Path,
     levels: usize,
     ancestors: &mut Vec<Directory>,
-    visit: &mut dyn FnMut(&Path, &Entry) -> Result<()>,
+    visit: &mut Visit<'_>,
 ) -> Result<()> {
     let entries = match store.entries(dir) {
         // Removed while we were walking; the top itself must exist.
@@ -32,10 +31,10 @@ fn descend(
         other => other?,
     };
     let mut inner: Vec<(PathBuf, Directory)> = Vec::new();
-    for entry in entries {
+    for (entry, directory) in entries {
         let path = below.join(&entry.name);
         visit(&path, &entry)?;
-        if let Some(directory) = entry.dir
+        if let Some(directory) = directory
             && levels > 0
         {
             inner.push((path, directory));

@@ -1,0 +1,28 @@
+//! What tests of the data mover against real S3 servers need: the servers of `e2e/s3`, the binary
+//! under test, and a proxy that breaks requests on purpose.
+//!
+//! Enters: programs that were built before. Leaves: real processes on free ports of the loopback,
+//! which end with the test.
+
+use std::time::{Duration, Instant};
+
+mod fault_proxy;
+mod moving;
+mod server;
+
+pub use fault_proxy::{Fault, FaultProxy, Rule, Seen as SeenRequest};
+pub use moving::{Mover, Seen, feed, finish, random, signal};
+pub use server::{BUCKET, Server, rclone, versitygw, versitygw_with_tls};
+
+/// Generous: the machine of a CI job may be busy.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Waits for a condition, with a deadline instead of a fixed sleep.
+#[track_caller]
+pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !condition() {
+        assert!(begun.elapsed() < DEADLINE, "waited too long for {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
