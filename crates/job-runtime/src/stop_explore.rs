@@ -120,7 +120,7 @@ impl World {
         }
         let alive = |p: &PodTruth| !p.ended() && !p.deleting;
         let succeeded = self.pods.iter().flatten().any(|p| p.phase == Phase::Succeeded);
-        let idle = !self.pods.iter().flatten().any(|p| alive(p)) && !succeeded && !self.job.complete;
+        let idle = !self.pods.iter().flatten().any(alive) && !succeeded && !self.job.complete;
         if idle && !self.suspension_known && self.pods.len() < MOST_PODS {
             let pod = PodTruth { phase: Phase::Pending, deleting: false, process: false, counted: false };
             next.push(self.with(|w| w.pods.push(Some(pod))));
