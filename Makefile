@@ -86,10 +86,11 @@ test-mover: ## The data mover against real S3 servers, with faults in between
 e2e: prerequisites ## Tests on the real node (root)
 	@$(CLUSTER)/with.sh $(if $(NODE_TESTS),$(TEST) $(NODE_TESTS),cargo test -p e2e-node) -- --test-threads=1
 
-crash: ## Kill the operator at every write
+crash: ## Kill the operator at every write; damaged bytes into every reader of the mover, a minute each
 	@$(CLUSTER)/build.sh api
 	$(BUILD)
 	$(TEST) --test crash
+	HOLDFAST_FUZZ_SECONDS=$${HOLDFAST_FUZZ_SECONDS:-60} $(TEST) --bins fuzz:: -- --nocapture
 
 bench: ## Benchmarks, one JSON line each; BENCH="idle|node-cluster [flags]" (node-cluster: root)
 	@e2e/bench/run.sh $(or $(BENCH),idle)

@@ -10,4 +10,5 @@ at_least rustc 1.95 "$(rustc --version 2>/dev/null | cut -d' ' -f2 || true)"
 at_least go 1.26 "$(go env GOVERSION 2>/dev/null | sed 's/^go//' || true)"
 need cc:build-essential musl-gcc:musl-tools
 need_node
+need_mover_tests
 need_images

@@ -10,6 +10,8 @@ shift
 arch=$(uname -m)
 target=$arch-unknown-linux-musl
 cd "$WORKSPACE"
+# Inside of `cargo test` these name the test's package, and build scripts that look at them (ring's) would run again.
+unset CARGO CARGO_MANIFEST_DIR CARGO_MANIFEST_LINKS CARGO_PRIMARY_PACKAGE CARGO_MANIFEST_PATH CARGO_CRATE_NAME CARGO_BIN_NAME OUT_DIR ${!CARGO_PKG_@} ${!CARGO_BIN_EXE_@}
 has_musl() { rustup target list --installed 2>/dev/null | grep -qx "$target"; }
 if ! has_musl; then rustup target add "$target" >/dev/null 2>&1 || true; fi
 if has_musl; then

@@ -13,6 +13,13 @@ const BACKOFF_FLOOR: Duration = Duration::from_millis(200);
 /// Longest backoff after many failures.
 const BACKOFF_CEILING: Duration = Duration::from_secs(60);
 
+/// What a key has failed since its last success.
+struct Failures {
+    count: u32,
+    /// When the next try is due.
+    due: Instant,
+}
+
 #[derive(Default)]
 struct State {
     ready: VecDeque<Key>,
@@ -20,7 +27,7 @@ struct State {
     running: HashSet<Key>,
     delayed: BTreeMap<(Instant, u64), Key>,
     due: HashMap<Key, (Instant, u64)>,
-    failures: HashMap<Key, u32>,
+    failures: HashMap<Key, Failures>,
     sequence: u64,
 }
 
@@ -121,13 +128,21 @@ impl Queue {
 
     /// Counts a failure of `key` and gives the delay before the next try: doubling, from 200 ms to
     /// one minute, less up to a quarter so that keys that failed together do not return together.
+    /// A look that an event caused before that try was due does not put it off: many events about
+    /// the others would leave the one that fails behind for a minute.
     pub fn failed(&self, key: &Key) -> Duration {
+        let now = Instant::now();
         let mut s = self.state();
-        let count = s.failures.entry(key.clone()).or_insert(0);
-        *count = count.saturating_add(1);
-        let full = BACKOFF_FLOOR.saturating_mul(1 << (*count - 1).min(12)).min(BACKOFF_CEILING);
+        let failures = s.failures.entry(key.clone()).or_insert(Failures { count: 0, due: now });
+        if failures.due > now {
+            return failures.due - now;
+        }
+        failures.count = failures.count.saturating_add(1);
+        let full = BACKOFF_FLOOR.saturating_mul(1 << (failures.count - 1).min(12)).min(BACKOFF_CEILING);
         let spread = u32::try_from(key.name.bytes().map(u64::from).sum::<u64>() % 25).unwrap_or(0);
-        full - full * spread / 100
+        let delay = full - full * spread / 100;
+        failures.due = now + delay;
+        delay
     }
 
     /// How many keys are ready or running, and how many wait for their time.
@@ -196,16 +211,30 @@ mod tests {
         assert_eq!(start.elapsed().as_secs(), 2);
     }
 
-    #[test]
-    fn backoff_doubles_to_its_ceiling_and_is_forgotten_on_success() {
+    #[tokio::test(start_paused = true)]
+    async fn backoff_doubles_to_its_ceiling_and_is_forgotten_on_success() {
         let q = Queue::default();
         let first = q.failed(&key("a"));
         let mut last = first;
         for _ in 0..20 {
+            tokio::time::advance(last).await;
             last = q.failed(&key("a"));
         }
         assert!(first <= BACKOFF_FLOOR && last <= BACKOFF_CEILING && last > Duration::from_secs(40));
         q.succeeded(&key("a"));
         assert_eq!(q.failed(&key("a")), first);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn events_do_not_put_the_next_try_off() {
+        let q = Queue::default();
+        let first = q.failed(&key("a"));
+        for _ in 0..10 {
+            assert_eq!(q.failed(&key("a")), first, "it is due when it was");
+        }
+        tokio::time::advance(first / 2).await;
+        assert_eq!(q.failed(&key("a")), first - first / 2);
+        tokio::time::advance(first).await;
+        assert!(q.failed(&key("a")) > first, "then it counts");
     }
 }

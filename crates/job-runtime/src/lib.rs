@@ -1,9 +1,12 @@
-//! Ensures, observes and cancels Jobs by the UID of their owner, and diagnoses their pods.
+//! Ensures, observes, stops and cancels Jobs by the UID of their owner, and diagnoses their pods.
 //!
 //! A Job is created once and never applied again: its pod template is immutable. A name that is
 //! taken by somebody else's Job is told apart from our own by the owner UID, never trusted by name.
 pub mod diagnose;
 pub mod observe;
+pub mod stop;
+#[cfg(test)]
+mod stop_explore;
 
 use controller_kit::error::{ApiError, chain};
 use controller_kit::writes::Writer;

@@ -1,6 +1,7 @@
 //! What a Job came to, read from the Job and its pods. Pure.
 
 use crate::diagnose::{Diagnosis, diagnose};
+use crate::stop;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod};
@@ -15,9 +16,9 @@ pub enum JobState {
         /// What keeps its newest pod from getting on.
         blocked: Option<Diagnosis>,
     },
-    /// It finished.
+    /// It finished, or was stopped after its only pod succeeded ([`stop`]).
     Succeeded {
-        /// When, as the Job says.
+        /// When, as the Job says; when stopped, as the pod says.
         at: Option<Timestamp>,
         /// Termination message of the main container.
         message: Option<String>,
@@ -67,10 +68,13 @@ pub fn observe<P: Borrow<Pod>>(job: &Job, pods: &[P], container: &str) -> JobSta
             message: newest.and_then(|t| t.message.clone()),
         };
     }
+    if let Some(ended) = stop::counts(job, pods, container) {
+        return JobState::Succeeded { at: ended.finished_at.as_ref().map(|t| t.0), message: ended.message.clone() };
+    }
     JobState::Running { blocked: mine.last().and_then(|p| diagnose(p)) }
 }
 
-fn terminated<'a>(pod: &'a Pod, container: &str) -> Option<&'a ContainerStateTerminated> {
+pub(crate) fn terminated<'a>(pod: &'a Pod, container: &str) -> Option<&'a ContainerStateTerminated> {
     let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
     let status = statuses.iter().find(|s| s.name == container)?;
     let last = status.last_state.as_ref().and_then(|s| s.terminated.as_ref());

@@ -48,6 +48,17 @@ pub mod env {
     pub const CHECK_INTERVAL: &str = "DP_CHECK_INTERVAL";
     /// What a producer's death does to a push: `signal` (default), `strict` or `off`.
     pub const PRODUCER: &str = "DATASAFED_MOVER_PRODUCER";
+    /// Encrypts all objects as the reference does: `AES-128-CFB`, `AES-192-CFB` or `AES-256-CFB`.
+    pub const ENCRYPTION_ALGORITHM: &str = "DATASAFED_ENCRYPTION_ALGORITHM";
+    /// The secret that keys are derived from, for either kind of encryption.
+    pub const ENCRYPTION_PASS_PHRASE: &str = "DATASAFED_ENCRYPTION_PASS_PHRASE";
+    /// Encrypts all objects into authenticated envelopes instead; the value is
+    /// [`ENVELOPE_AEAD_V1`].
+    pub const ENVELOPE: &str = "DATASAFED_MOVER_ENVELOPE";
+    /// The one envelope there is.
+    pub const ENVELOPE_AEAD_V1: &str = "aead-v1";
+    /// Whether zstd objects get the integrity trailer: `on` (default) or `off`.
+    pub const ZSTD_TRAILER: &str = "DATASAFED_MOVER_ZSTD_TRAILER";
     /// URL of the API server for the agent, instead of `KUBERNETES_SERVICE_HOST` and `_PORT`.
     pub const API_SERVER: &str = "DATASAFED_MOVER_API_SERVER";
     /// Overrides [`super::SERVICE_ACCOUNT_DIR`]; for tests.

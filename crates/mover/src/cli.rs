@@ -50,6 +50,19 @@ pub enum Command {
     /// The local file is replaced only when the whole object was read and decoded; after a
     /// failure the old file, or no file, is there. Parent directories are made.
     Pull(PullArgs),
+    /// Run a command and store what it prints as one object
+    ///
+    /// As push -, but nothing is stored unless the command exits with status 0. Its standard
+    /// input and error are ours; the encryption pass phrase is not in its environment.
+    Exec(ExecArgs),
+    /// Print one object: pull RPATH -
+    Cat(CatArgs),
+    /// Read an object, or all below a directory, to the end, and say what that proves
+    ///
+    /// Prints path, size of the content and what was verified: authentic (envelope), integrity
+    /// trailer, the codec's checksum, or merely readable. Without -d an object is read as what
+    /// it starts like. Exits with 1 when anything is damaged.
+    Check(CatArgs),
     /// List a directory, or find one file
     ///
     /// Prints paths relative to the base path, directories with a trailing slash, sorted by
@@ -112,7 +125,12 @@ pub enum Command {
 /// Arguments of `push`.
 #[derive(Debug, Args)]
 pub struct PushArgs {
-    /// Compress with this codec: zstd or zstd-fastest
+    /// Compress with this codec: zstd-fastest, zstd, gzip, lz4, s2-default, deflate-default, ...
+    ///
+    /// In full: zstd, zstd-{fastest,better-compression,best-compression}, gzip and pgzip alone or
+    /// with -{best-speed,best-compression}, deflate-{default,best-speed,best-compression}, lz4,
+    /// s2-{default,better,parallel-4,parallel-8}. zstd objects carry an integrity trailer, which
+    /// other decoders skip (see DATASAFED_MOVER_ZSTD_TRAILER = on | off).
     #[arg(short = 'z', long = "compress", value_name = "CODEC", allow_hyphen_values = true)]
     pub codec: Option<String>,
     /// Local file, or - for standard input
@@ -126,7 +144,7 @@ pub struct PushArgs {
 /// Arguments of `pull`.
 #[derive(Debug, Args)]
 pub struct PullArgs {
-    /// Decompress with this codec: zstd or zstd-fastest (either reads both)
+    /// Decompress with this codec, or another one of its family
     #[arg(short = 'd', long = "decompress", value_name = "CODEC", allow_hyphen_values = true)]
     pub codec: Option<String>,
     /// Path of the object
@@ -135,6 +153,31 @@ pub struct PullArgs {
     /// Local file, or - for standard output
     #[arg(value_name = "LPATH")]
     pub lpath: OsString,
+}
+
+/// Arguments of `exec`.
+#[derive(Debug, Args)]
+pub struct ExecArgs {
+    /// Compress with this codec, as in push
+    #[arg(short = 'z', long = "compress", value_name = "CODEC", allow_hyphen_values = true)]
+    pub codec: Option<String>,
+    /// Path of the object
+    #[arg(value_name = "RPATH")]
+    pub rpath: OsString,
+    /// The command and its arguments, after --
+    #[arg(value_name = "CMD", last = true, required = true)]
+    pub command: Vec<OsString>,
+}
+
+/// Arguments of `cat` and `check`.
+#[derive(Debug, Args)]
+pub struct CatArgs {
+    /// Decompress with this codec, as in pull
+    #[arg(short = 'd', long = "decompress", value_name = "CODEC", allow_hyphen_values = true)]
+    pub codec: Option<String>,
+    /// Path in the repository
+    #[arg(value_name = "RPATH")]
+    pub rpath: OsString,
 }
 
 /// Arguments of `list`.

@@ -1,7 +1,7 @@
 //! Which repository: environment first, else the configuration file (mover.md §1.5, §1.6).
 //!
 //! Enters: `DATASAFED_*` variables and `/etc/datasafed/datasafed.conf`. Leaves: a
-//! [`Repository`]. What this build cannot honour (another backend, encryption) is an error,
+//! [`Repository`]. What this build cannot honour (another backend) is an error,
 //! never ignored: data must not land in the clear or in the wrong place.
 
 use std::env;
@@ -10,11 +10,13 @@ use std::path::Path;
 
 use mover_protocol::env as names;
 
+use crate::cipher::Cipher;
 use crate::dedup;
 use crate::error::{Error, Result, plain};
 use crate::ini::Ini;
 use crate::paths::{BasePath, RemotePath};
 use crate::store::Store;
+use crate::store::encrypted::EncryptedStore;
 use crate::store::local::LocalStore;
 use crate::store::s3::S3Store;
 
@@ -24,6 +26,10 @@ pub struct Repository {
     pub store: Box<dyn Store>,
     /// Prefix of every path.
     pub base: BasePath,
+    /// Set when objects are encrypted in a way that does not notice a wrong pass phrase.
+    pub unauthenticated: bool,
+    /// Set when every byte that is read was authenticated.
+    pub authenticated: bool,
 }
 
 impl Repository {
@@ -36,34 +42,46 @@ impl Repository {
     /// Opens the same repository at another base path.
     pub fn open_at(file: &Path, base: &OsStr) -> Result<Self> {
         let settings = load(file)?;
-        refuse_unserved()?;
         let base = BasePath::parse(base)?;
-        let kind = settings.get("storage", "type").unwrap_or_default();
-        match kind {
-            "local" => {}
-            "s3" => return Ok(Self { store: dedup::layered(Box::new(S3Store::open(&settings)?))?, base }),
+        let store: Box<dyn Store> = match settings.get("storage", "type").unwrap_or_default() {
+            "local" => Box::new(open_local(&settings, file)?),
+            "s3" => Box::new(S3Store::open(&settings)?),
             other => {
                 return Err(Error::Config(format!(
                     "unsupported storage type {other:?}: this build serves the types local and s3"
                 )));
             }
-        }
-        let root = settings.get("storage", "root").unwrap_or_default();
-        let (root, named_by) = match env::var_os(names::LOCAL_BACKEND_PATH) {
-            Some(path) if !path.is_empty() => (path, names::LOCAL_BACKEND_PATH),
-            _ if root.is_empty() => {
-                return Err(Error::Config(format!("{} has no root for its local storage", file.display())));
-            }
-            _ => (OsString::from(root), "the configuration"),
         };
-        let store = LocalStore::open_root(Path::new(&root), named_by)?;
-        Ok(Self { store: dedup::layered(Box::new(store))?, base })
+        if dedup::is_chosen() {
+            // It encrypts below its chunks: encrypted above, no two would be equal.
+            return Ok(Self { store: dedup::layered(store)?, base, unauthenticated: false, authenticated: true });
+        }
+        Ok(match Cipher::from_env()? {
+            None => Self { store, base, unauthenticated: false, authenticated: false },
+            Some(cipher) => {
+                let authenticated = cipher.authenticates();
+                let store = Box::new(EncryptedStore::new(store, cipher));
+                Self { store, base, unauthenticated: !authenticated, authenticated }
+            }
+        })
     }
 
     /// A path of this repository.
     pub fn locate(&self, path: &OsStr) -> Result<RemotePath> {
         self.base.locate(path)
     }
+}
+
+fn open_local(settings: &Ini, file: &Path) -> Result<LocalStore> {
+    let root = settings.get("storage", "root").unwrap_or_default();
+    let (root, named_by) = match env::var_os(names::LOCAL_BACKEND_PATH) {
+        Some(path) if !path.is_empty() => (path, names::LOCAL_BACKEND_PATH),
+        _ if root.is_empty() => {
+            return Err(Error::Config(format!("{} has no root for its local storage", file.display())));
+        }
+        _ => (OsString::from(root), "the configuration"),
+    };
+    LocalStore::open_root(Path::new(&root), named_by)
 }
 
 /// The settings in force; `getconf` reads them.
@@ -91,15 +109,6 @@ pub fn get(file: &Path, item: &str) -> Result<String> {
         .get(section, key)
         .map(str::to_owned)
         .ok_or_else(|| Error::Config(format!("config item {item:?} not found")))
-}
-
-fn refuse_unserved() -> Result<()> {
-    let variable = "DATASAFED_ENCRYPTION_ALGORITHM";
-    // A deduplicating repository encrypts below its chunks.
-    if env::var_os(variable).is_some_and(|value| !trimmed(&value).is_empty()) && !dedup::is_chosen() {
-        return Err(Error::Config(format!("{variable} is set, but this build does not serve encryption")));
-    }
-    Ok(())
 }
 
 /// The reference trims blanks around the base path.

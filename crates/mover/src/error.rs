@@ -8,6 +8,8 @@ use std::io;
 
 use mover_protocol::Reason;
 
+use crate::cipher::CipherError;
+
 /// Prints one line on standard error. Unlike `eprintln!` it does not panic when nobody listens.
 macro_rules! say {
     ($($text:tt)*) => {{
@@ -64,6 +66,9 @@ pub enum Error {
     /// The object is not in the expected codec, or cut short.
     #[error("decompression error: {0}")]
     Decode(io::Error),
+    /// A key is missing or wrong, or an encrypted object is damaged.
+    #[error("{0}")]
+    Encrypt(String),
     /// What was read back is not what was written.
     #[error("{0}")]
     Mismatch(String),
@@ -87,6 +92,9 @@ pub enum Error {
         /// Whether a second try can help.
         class: Class,
     },
+    /// Who visits a listing has seen enough of it.
+    #[error("the listing was left early")]
+    SeenEnough,
     /// The reader of our standard output went away; nobody is left to tell.
     #[error("standard output was closed")]
     StdoutClosed,
@@ -100,6 +108,12 @@ pub enum Error {
     },
 }
 
+impl From<CipherError> for Error {
+    fn from(error: CipherError) -> Self {
+        Self::Encrypt(error.to_string())
+    }
+}
+
 impl Error {
     /// An I/O failure while doing `what`.
     pub fn io(what: impl Into<String>, source: impl Into<io::Error>) -> Self {
@@ -107,6 +121,14 @@ impl Error {
         match source.into().downcast::<Self>() {
             Ok(ours) => ours,
             Err(source) => Self::Io { what: what.into(), source },
+        }
+    }
+
+    /// A failure to read from the store, or what the decryption above it found.
+    pub fn read(error: io::Error) -> Self {
+        match error.downcast::<CipherError>() {
+            Ok(found) => found.into(),
+            Err(error) => Self::io("read", error),
         }
     }
 
@@ -136,6 +158,7 @@ impl Error {
             Self::Usage(_) | Self::Config(_) => Reason::Config,
             Self::Producer(_) => Reason::Producer,
             Self::Decode(_) => Reason::Decode,
+            Self::Encrypt(_) => Reason::Encrypt,
             Self::Mismatch(_) => Reason::ChecksumMismatch,
             Self::Io { source, .. } => match source.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Reason::NoSpace,
@@ -144,7 +167,7 @@ impl Error {
                 _ => Reason::Internal,
             },
             Self::Remote { reason, .. } => *reason,
-            Self::StdoutClosed => Reason::Internal,
+            Self::SeenEnough | Self::StdoutClosed => Reason::Internal,
             Self::During { source, .. } => source.reason(),
         }
     }

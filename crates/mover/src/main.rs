@@ -5,6 +5,10 @@
 //! (and nothing but data) on standard output, one `Error:` line on failure, an exit code.
 
 mod agent;
+#[cfg(test)]
+mod chain_tests;
+mod check;
+mod cipher;
 mod cli;
 mod clock;
 mod codec;
@@ -12,6 +16,8 @@ mod config;
 mod dedup;
 mod delete;
 mod error;
+#[cfg(test)]
+mod fuzz;
 mod glob;
 mod info;
 mod ini;
@@ -38,6 +44,7 @@ mod termination;
 mod tuning;
 mod version;
 
+use std::ffi::OsStr;
 use std::io::Write;
 use std::path::Path;
 use std::time::Instant;
@@ -107,6 +114,26 @@ fn data(command: &Command, conf: &Path) -> Result<()> {
             let repository = Repository::open(conf)?;
             let path = repository.locate(&args.rpath)?;
             pull::pull(&repository, &path, &args.lpath, codec)
+        }
+        Command::Exec(args) => {
+            let codec = codec(&args.codec, "-z, --compress")?;
+            let repository = Repository::open(conf)?;
+            let path = repository.locate(&args.rpath)?;
+            // Refused before the command starts, not after it worked for an hour.
+            path.as_file()?;
+            push::push(&repository, push::Source::spawn(&args.command)?, &path, codec)
+        }
+        Command::Cat(args) => {
+            let codec = codec(&args.codec, "-d, --decompress")?;
+            let repository = Repository::open(conf)?;
+            let path = repository.locate(&args.rpath)?;
+            pull::pull(&repository, &path, OsStr::new("-"), codec)
+        }
+        Command::Check(args) => {
+            let codec = codec(&args.codec, "-d, --decompress")?;
+            let repository = Repository::open(conf)?;
+            let path = repository.locate(&args.rpath)?;
+            check::check(&repository, &path, codec)
         }
         Command::List(args) => {
             let repository = Repository::open(conf)?;

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Gid, OFlags, Uid};
 
-use crate::codec::{self, Codec};
+use crate::codec::{self, Codec, NotThisCodec};
 use crate::config::Repository;
 use crate::error::{Error, Result};
 use crate::paths::RemotePath;
@@ -33,7 +33,7 @@ pub fn pull(repository: &Repository, path: &RemotePath, lpath: &OsStr, codec: Op
 fn fetch(repository: &Repository, path: &RemotePath, lpath: &OsStr, codec: Option<Codec>) -> Result<()> {
     // The object is opened first: without it nothing local changes.
     let (object, codec) = repository.store.open_encoded(path.as_file()?, codec)?;
-    let mut input = codec::reader(object.body, codec).map_err(|error| codec::read_error(error, codec))?;
+    let mut input = codec::decoder(object.body, codec).map_err(|error| explain(repository, error, codec))?;
     if lpath == "-" {
         let mut out = io::stdout().lock();
         copy(&mut input, &mut out, codec, Error::stdout)?;
@@ -52,6 +52,20 @@ fn fetch(repository: &Repository, path: &RemotePath, lpath: &OsStr, codec: Optio
             staged.commit(&name).map_err(|error| failed("commit", error))
         }
     }
+}
+
+/// MD7: the encryption of the reference decrypts to garbage with a wrong pass phrase, which does
+/// not start as a compressed object does.
+fn explain(repository: &Repository, error: io::Error, codec: Option<Codec>) -> Error {
+    if repository.unauthenticated
+        && error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<NotThisCodec>)
+    {
+        return Error::Encrypt(format!(
+            "wrong pass phrase in {} or corrupt object: {error}",
+            mover_protocol::env::ENCRYPTION_PASS_PHRASE
+        ));
+    }
+    codec::read_error(error, codec)
 }
 
 /// What a local path is.

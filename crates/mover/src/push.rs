@@ -3,11 +3,13 @@
 //! Enters: bytes. Leaves: an object that is visible only after the last byte was read without
 //! error, compressed, synced, and the producer is not known to have died (MD4, MD9).
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, Stdio};
 
-use crate::codec::{Codec, Compressor};
+use crate::codec::{Codec, Encoder, Trailer};
 use crate::config::Repository;
 use crate::error::{Error, Result, plain};
 use crate::paths::RemotePath;
@@ -22,7 +24,17 @@ const PIPE: usize = 1024 * 1024;
 /// Where the bytes come from.
 pub struct Source {
     input: Box<dyn Read>,
-    producer: Option<Watch>,
+    producer: Producer,
+}
+
+/// Who makes the bytes, and so who can tell that they are all.
+enum Producer {
+    /// A file, or somebody we cannot see.
+    Unknown,
+    /// Processes at the other end of our standard input.
+    Watched(Watch),
+    /// Our own child.
+    Child(Child, String),
 }
 
 impl Source {
@@ -34,13 +46,52 @@ impl Source {
             if file.metadata().is_ok_and(|found| found.is_dir()) {
                 return Err(Error::Config(format!("read {shown}: is a directory")));
             }
-            return Ok(Self { input: Box::new(file), producer: None });
+            return Ok(Self { input: Box::new(file), producer: Producer::Unknown });
         }
         let stdin = io::stdin();
         let producer = Watch::start(&stdin, Policy::from_env()?);
         // Not a pipe, or not allowed: as it is then.
         let _ = rustix::pipe::fcntl_setpipe_size(&stdin, PIPE);
+        let producer = producer.map_or(Producer::Unknown, Producer::Watched);
         Ok(Self { input: Box::new(stdin.lock()), producer })
+    }
+
+    /// Starts a command and takes its standard output. Unlike a pipe of a shell this tells
+    /// exactly how the producer ended, on every kernel.
+    pub fn spawn(command: &[OsString]) -> Result<Self> {
+        let (program, arguments) = command.split_first().ok_or_else(|| Error::Usage("no command was given".into()))?;
+        let name = program.to_string_lossy().into_owned();
+        let mut child = Command::new(program)
+            .args(arguments)
+            // The key of the repository is no business of whoever dumps a database.
+            .env_remove(mover_protocol::env::ENCRYPTION_PASS_PHRASE)
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(|error| Error::Producer(format!("{name} could not be started: {}", plain(&error))))?;
+        let output = child.stdout.take().ok_or_else(|| Error::Producer(format!("{name} has no output")))?;
+        let _ = rustix::pipe::fcntl_setpipe_size(&output, PIPE);
+        Ok(Self { input: Box::new(output), producer: Producer::Child(child, name) })
+    }
+
+    /// After the end of the bytes: whether they are all, as far as anybody can know.
+    fn verdict(self) -> Result<()> {
+        match self.producer {
+            Producer::Unknown => Ok(()),
+            Producer::Watched(watch) => watch.verdict(),
+            Producer::Child(mut child, name) => {
+                let status = child.wait().map_err(|error| Error::io(format!("wait for {name}"), error))?;
+                match (status.code(), status.signal()) {
+                    (Some(0), _) => Ok(()),
+                    (Some(code), _) => {
+                        Err(Error::Producer(format!("{name} exited with status {code}; its data was not stored")))
+                    }
+                    (None, signal) => Err(Error::Producer(format!(
+                        "{name} was killed by signal {}; its data is incomplete and was not stored",
+                        signal.unwrap_or_default()
+                    ))),
+                }
+            }
+        }
     }
 }
 
@@ -50,9 +101,10 @@ pub fn push(repository: &Repository, source: Source, path: &RemotePath, codec: O
 }
 
 fn store(repository: &Repository, mut source: Source, path: &RemotePath, codec: Option<Codec>) -> Result<()> {
+    let trailer = Trailer::from_env()?;
     let (upload, codec) = repository.store.create_encoded(path.as_file()?, codec)?;
     let write_error = |error| Error::io("write", error);
-    let mut sink = Compressor::new(upload, codec);
+    let mut sink = Encoder::new(upload, codec, trailer);
     let mut buffer = vec![0; BUFFER];
     let mut first = true;
     loop {
@@ -62,16 +114,14 @@ fn store(repository: &Repository, mut source: Source, path: &RemotePath, codec: 
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(Error::io("read the data to push", error)),
         };
-        if first && let Some(producer) = &mut source.producer {
-            producer.look();
+        if first && let Producer::Watched(watch) = &mut source.producer {
+            watch.look();
         }
         first = false;
         progress::BYTES.add(count as u64);
-        sink = sink.push(buffer.get(..count).unwrap_or_default()).map_err(write_error)?;
+        sink.write_all(buffer.get(..count).unwrap_or_default()).map_err(write_error)?;
     }
     let upload = sink.finish().map_err(write_error)?;
-    if let Some(producer) = &source.producer {
-        producer.verdict()?;
-    }
+    source.verdict()?;
     upload.commit()
 }

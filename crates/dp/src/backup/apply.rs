@@ -3,7 +3,7 @@
 use super::build;
 use super::env::Source;
 use super::origin::Origin;
-use super::plan::{Observed, Plan, Ready};
+use super::plan::{JobTurn, Observed, Plan, Ready};
 use super::select::Chosen;
 use super::targets::Targets;
 use super::{delete, status};
@@ -20,6 +20,7 @@ use controller_kit::error::Class;
 use controller_kit::events::Events;
 use controller_kit::writes::Writer;
 use job_runtime::Ensured;
+use job_runtime::stop::{self, Turn};
 use k8s_openapi::api::batch::v1::Job;
 use kube::{Api, ResourceExt};
 use serde_json::json;
@@ -50,7 +51,10 @@ impl Hands {
                 self.ask_for_repo(backup).await?;
             }
             Plan::Start(ready) => self.start(backup, *ready, context).await?,
-            Plan::Run { create, status } => self.run(seen, &create, *status, context).await?,
+            Plan::Run { create, turns, status } => {
+                self.turn_jobs(backup, &turns).await?;
+                self.run(seen, &create, *status, context).await?;
+            }
             Plan::CleanUp | Plan::StopWorkloads => self.stop_workloads(backup, context).await?,
             Plan::BeginDeletion => {
                 let mut next = backup.status.clone().unwrap_or_default();
@@ -163,6 +167,17 @@ impl Hands {
         let ended = matches!(next.phase, Some(BackupPhase::Completed | BackupPhase::Failed));
         if self.store(backup, &next).await? && ended {
             self.tell_end(backup, &next).await;
+        }
+        Ok(())
+    }
+
+    async fn turn_jobs(&self, backup: &Backup, turns: &[JobTurn]) -> Result<(), Error> {
+        let namespace = backup.namespace().unwrap_or_default();
+        for JobTurn { name, uid, turn } in turns {
+            match turn {
+                Turn::Stop { pod } => stop::stop(&self.writer, &namespace, name, uid, pod).await?,
+                Turn::Resume => stop::resume(&self.writer, &namespace, name, uid).await?,
+            }
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use crate::error::Error;
 use api_types::contract::{annotations, labels, pods};
 use api_types::dp::{ActionPhase, Backup, BackupRepo, RestorePhase};
 use controller_kit::writes::Writer;
-use job_runtime::{observe::observe as observe_job, owned_by};
+use job_runtime::{observe::observe as observe_job, owned_by, stop};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
@@ -67,6 +67,7 @@ fn outcomes(backup: &Backup, stores: &Stores, pods: &[&Pod], namespace: &str) ->
         let job = stores.jobs.get(namespace, &name).filter(|job| owned_by(job, &uid));
         ActionOutcome {
             job_uid: job.as_ref().and_then(|j| j.uid()),
+            turn: job.as_ref().and_then(|j| stop::turn(j, pods, pods::CONTAINER_BACKUP_DATA)),
             state: job.map(|job| observe_job(&job, pods, pods::CONTAINER_BACKUP_DATA)),
         }
     };

@@ -12,6 +12,7 @@ use api_types::dp::{
 use controller_kit::names;
 use jiff::Timestamp;
 use job_runtime::observe::JobState;
+use job_runtime::stop::Turn;
 use kube::ResourceExt;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -57,10 +58,12 @@ pub enum Plan {
     AskForRepo(Stop),
     /// Choose target pods, then store the status it runs under.
     Start(Box<Ready>),
-    /// Create the Jobs of these actions (indices), then store the status.
+    /// Create the Jobs of these actions (indices) and turn those of others, then store the status.
     Run {
         /// Indices of actions without a Job.
         create: Vec<usize>,
+        /// Names and UIDs of Jobs, and what each needs before its result counts.
+        turns: Vec<JobTurn>,
         /// Status after this look.
         status: Box<BackupStatus>,
     },
@@ -81,6 +84,17 @@ pub enum Plan {
     DeletionFailed(String),
     /// Take the finalizer off.
     Release,
+}
+
+/// A Job that must be stopped or resumed before its result counts.
+#[derive(Debug)]
+pub struct JobTurn {
+    /// Its name.
+    pub name: String,
+    /// Its UID.
+    pub uid: String,
+    /// Which of both.
+    pub turn: Turn,
 }
 
 /// Everything a backup needs is there.
@@ -210,7 +224,16 @@ fn run(seen: &Observed, now: Timestamp) -> Plan {
         (fresh && outcome.state.is_none()).then_some(i)
     };
     let create = status.actions.iter().zip(&seen.outcomes).enumerate().filter_map(missing).collect();
-    Plan::Run { create, status: Box::new(status) }
+    let turn = |(action, outcome): (&api_types::dp::ActionStatus, &ActionOutcome)| {
+        let running = action.phase == Some(ActionPhase::Running);
+        Some(JobTurn {
+            name: action.object_ref.as_ref()?.name.clone()?,
+            uid: outcome.job_uid.clone()?,
+            turn: outcome.turn.clone().filter(|_| running)?,
+        })
+    };
+    let turns = status.actions.iter().zip(&seen.outcomes).filter_map(turn).collect();
+    Plan::Run { create, turns, status: Box::new(status) }
 }
 
 fn deletion(seen: &Observed) -> Plan {

@@ -11,6 +11,7 @@ use controller_kit::conditions::{self as kit, Status};
 use controller_kit::error::Class;
 use jiff::Timestamp;
 use job_runtime::observe::JobState;
+use job_runtime::stop::Turn;
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
@@ -122,6 +123,8 @@ pub struct ActionOutcome {
     pub job_uid: Option<String>,
     /// Its state; `None` before it exists.
     pub state: Option<JobState>,
+    /// What it needs before its result counts.
+    pub turn: Option<Turn>,
 }
 
 /// The status after a look at every action's Job. `outcomes` is parallel to `status.actions`.

@@ -1,95 +1,28 @@
 //! Renders a StorageProvider's templates (contract-dp §9.1). Pure.
 //!
-//! The engine is Go's template language; the functions are those that the shipped providers of PVC
-//! repositories call. `index` of an absent key gives the empty text, as Go does for a map of texts.
+//! Go's template language with sprig, as KubeBlocks renders them: the dot is a struct, an unknown
+//! field of it is an error, an absent parameter is `<no value>`, and `index` of one is the empty text.
 
-use gotmpl::{FuncMap, Template, TemplateError, Value};
+use go_template::{Data, Error, Flavour, World};
+use jiff::Timestamp;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// Renders `template` with `.Parameters`.
 ///
+/// `now` is 1970 in these templates: a provider whose text depends on the clock would never come to rest.
+///
 /// # Errors
-/// What the engine says, with line and column.
-pub fn render(name: &str, template: &str, parameters: &BTreeMap<String, String>) -> Result<String, TemplateError> {
-    let text = |s: &str| Value::String(s.into());
-    let map = |entries: Vec<(&str, Value)>| {
-        Value::Map(Arc::new(entries.into_iter().map(|(k, v)| (Arc::from(k), v)).collect()))
-    };
-    let parameters = parameters.iter().map(|(k, v)| (k.as_str(), text(v))).collect();
-    let none = map(vec![("Name", text("")), ("Namespace", text(""))]);
-    let data = map(vec![
-        ("Parameters", map(parameters)),
-        ("CSIDriverSecretRef", none),
-        ("GeneratedStorageClassName", text("")),
+/// What is wrong, with line and action; never a parameter's value.
+pub fn render(name: &str, template: &str, parameters: &BTreeMap<String, String>) -> Result<String, Error> {
+    let empty = || Data::Text(String::new());
+    let reference = Data::Struct(vec![("Name".into(), empty()), ("Namespace".into(), empty())]);
+    let context = Data::Struct(vec![
+        ("Parameters".into(), Data::Texts(parameters.clone())),
+        ("CSIDriverSecretRef".into(), reference),
+        ("GeneratedStorageClassName".into(), empty()),
     ]);
-    Template::new(name).funcs(functions()).parse(template)?.execute_to_string(&data)
-}
-
-fn functions() -> FuncMap {
-    let mut all = FuncMap::new();
-    all.insert(
-        "default".into(),
-        Arc::new(|args: &[Value]| {
-            let [fallback, given @ ..] = args else {
-                return Ok(Value::Nil);
-            };
-            let given = given.first().cloned().unwrap_or(Value::Nil);
-            Ok(if given.is_truthy() { given } else { fallback.clone() })
-        }),
-    );
-    all.insert(
-        "index".into(),
-        Arc::new(|args: &[Value]| {
-            let [first, keys @ ..] = args else {
-                return Ok(Value::Nil);
-            };
-            let mut at = first.clone();
-            for key in keys {
-                at = match (&at, key.as_str()) {
-                    (Value::Map(entries), Some(key)) => entries.get(key).cloned().unwrap_or(Value::String("".into())),
-                    _ => at.index(key)?,
-                };
-            }
-            Ok(at)
-        }),
-    );
-    all.insert(
-        "hasPrefix".into(),
-        Arc::new(|args: &[Value]| {
-            let text = |i: usize| args.get(i).and_then(Value::as_str).unwrap_or_default();
-            Ok(Value::Bool(text(1).starts_with(text(0))))
-        }),
-    );
-    all.insert(
-        "splitList".into(),
-        Arc::new(|args: &[Value]| {
-            let text = |i: usize| args.get(i).and_then(Value::as_str).unwrap_or_default();
-            let parts: Vec<Value> = text(1).split(text(0)).map(|p| Value::String(p.into())).collect();
-            Ok(Value::List(parts.into()))
-        }),
-    );
-    all.insert(
-        "toJson".into(),
-        Arc::new(|args: &[Value]| {
-            let json = args.first().map(as_json).unwrap_or_default();
-            Ok(Value::String(json.to_string().into()))
-        }),
-    );
-    all
-}
-
-fn as_json(value: &Value) -> serde_json::Value {
-    match value {
-        Value::Bool(b) => (*b).into(),
-        Value::Int(n) => (*n).into(),
-        Value::Uint(n) => (*n).into(),
-        Value::Float(n) => (*n).into(),
-        Value::String(s) => s.as_ref().into(),
-        Value::List(items) => items.iter().map(as_json).collect(),
-        Value::Map(entries) => entries.iter().map(|(k, v)| (k.to_string(), as_json(v))).collect(),
-        Value::Nil | Value::Function(_) => serde_json::Value::Null,
-    }
+    let world = World::at(Timestamp::UNIX_EPOCH);
+    go_template::render(name, template, &context, Flavour::Sprig, &world)?.into_text()
 }
 
 #[cfg(test)]
@@ -107,6 +40,13 @@ mod tests {
             ("{{ if hasPrefix \"fa\" .Parameters.class }}y{{ end }}", "y"),
         ] {
             assert_eq!(render("t", template, &parameters).unwrap(), expected, "{template}");
+        }
+    }
+
+    #[test]
+    fn unknown_fields_and_unclosed_blocks_are_errors() {
+        for template in ["{{ .Nope }}", "{{ if .Parameters.a }}x", "a{{ end }}b", "{{ \"a\"\"b\" }}"] {
+            assert!(render("t", template, &BTreeMap::new()).is_err(), "{template}");
         }
     }
 }

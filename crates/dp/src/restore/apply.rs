@@ -13,8 +13,7 @@ use controller_kit::clock;
 use controller_kit::drive::Again;
 use controller_kit::events::Events;
 use controller_kit::writes::Writer;
-use job_runtime::Ensured;
-use k8s_openapi::api::batch::v1::Job;
+use job_runtime::{Ensured, stop};
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::{Api, ResourceExt};
 use serde_json::json;
@@ -55,7 +54,8 @@ impl Hands {
                     self.events.normal(seen.restore.as_ref(), event_reasons::restore::STARTING, &text).await;
                 }
             }
-            Plan::Resume => self.resume(seen).await?,
+            Plan::Resume => self.turn_job(seen, None).await?,
+            Plan::StopJob(pod) => self.turn_job(seen, Some(&pod)).await?,
             Plan::Store => {
                 let next = status::folded(seen, now);
                 if self.store(seen, &next).await? {
@@ -68,10 +68,6 @@ impl Hands {
     }
 
     fn api(&self, seen: &Observed) -> Api<Restore> {
-        self.writer.namespaced(&seen.restore.namespace().unwrap_or_default())
-    }
-
-    fn jobs(&self, seen: &Observed) -> Api<Job> {
         self.writer.namespaced(&seen.restore.namespace().unwrap_or_default())
     }
 
@@ -171,18 +167,20 @@ impl Hands {
         }
     }
 
-    /// Lets the recorded Job run; a Job of another UID under its name is left alone.
-    async fn resume(&self, seen: &Observed) -> Result<(), Error> {
+    /// Lets the recorded Job run, or stops it for a pod; a Job of another UID under its name is left alone.
+    async fn turn_job(&self, seen: &Observed, stop_for: Option<&str>) -> Result<(), Error> {
         let actions = seen.restore.status.as_ref().and_then(|s| s.actions.as_ref());
         let Some(action) = actions.and_then(|a| a.prepare_data.first()) else {
             return Ok(());
         };
+        let namespace = seen.restore.namespace().unwrap_or_default();
         let name = action.object_key.trim_start_matches(JOB_OBJECT_KEY_PREFIX);
-        let body = json!({"metadata": {"uid": action.job_uid}, "spec": {"suspend": false}});
-        match self.writer.merge(&self.jobs(seen), name, &body).await {
-            Err(error) if !error.is_not_found() => Err(error.into()),
-            _ => Ok(()),
+        let uid = action.job_uid.as_deref().unwrap_or_default();
+        match stop_for {
+            Some(pod) => stop::stop(&self.writer, &namespace, name, uid, pod).await?,
+            None => stop::resume(&self.writer, &namespace, name, uid).await?,
         }
+        Ok(())
     }
 
     async fn clean_up(&self, seen: &Observed, context: &Context) -> Result<(), Error> {

@@ -8,7 +8,7 @@ use api_types::contract::names::JOB_OBJECT_KEY_PREFIX;
 use api_types::contract::{annotations, labels, pods};
 use api_types::dp::{Restore, RestoreActionPhase};
 use controller_kit::writes::Writer;
-use job_runtime::{observe::observe as observe_job, owned_by};
+use job_runtime::{observe::observe as observe_job, owned_by, stop};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::ResourceExt;
@@ -42,7 +42,7 @@ fn look_at_job(restore: &Restore, stores: &Stores, namespace: &str) -> JobSeen {
     let uid = restore.uid().unwrap_or_default();
     let name = job_name(restore, &restore.spec.backup.name, 0);
     let Some(job) = stores.jobs.get(namespace, &name) else {
-        return JobSeen { uid: None, suspended: false, state: None, taken: false };
+        return JobSeen::default();
     };
     let pods = stores.pods.select(|p| p.owner_references().iter().any(|o| Some(&o.uid) == job.uid().as_ref()));
     let pods: Vec<&Pod> = pods.iter().map(AsRef::as_ref).collect();
@@ -51,11 +51,12 @@ fn look_at_job(restore: &Restore, stores: &Stores, namespace: &str) -> JobSeen {
 
 fn job_seen(job: &Job, owner: &str, pods: &[&Pod]) -> JobSeen {
     if !owned_by(job, owner) {
-        return JobSeen { uid: None, suspended: false, state: None, taken: true };
+        return JobSeen { taken: true, ..JobSeen::default() };
     }
     JobSeen {
         uid: job.uid(),
-        suspended: job.spec.as_ref().and_then(|s| s.suspend).unwrap_or_default(),
+        held: stop::held(job),
+        turn: stop::turn(job, pods, pods::CONTAINER_RESTORE),
         state: Some(observe_job(job, pods, pods::CONTAINER_RESTORE)),
         taken: false,
     }
@@ -101,7 +102,8 @@ async fn confirm_vanished(seen: &mut Observed, writer: &Writer) -> Result<(), Er
     let name = action.object_key.trim_start_matches(JOB_OBJECT_KEY_PREFIX);
     let api = writer.namespaced::<Job>(&seen.restore.namespace().unwrap_or_default());
     if let Some(job) = writer.get(&api, name).await? {
-        seen.job = job_seen(&job, &owner, &[]);
+        // Nothing is known of its pods; they are in the cache when it is.
+        seen.job = JobSeen { turn: None, ..job_seen(&job, &owner, &[]) };
     }
     Ok(())
 }

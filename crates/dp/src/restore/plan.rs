@@ -15,6 +15,7 @@ use api_types::dp::{
     ActionSet, Backup, BackupPhase, BackupRepo, BackupType, Restore, RestoreActionPhase, RestorePhase,
 };
 use job_runtime::observe::JobState;
+use job_runtime::stop::Turn;
 use kube::ResourceExt;
 use std::sync::Arc;
 
@@ -25,11 +26,14 @@ pub struct ClaimSeen {
 }
 
 /// An expected Job.
+#[derive(Default)]
 pub struct JobSeen {
     /// UID, once it exists and is ours.
     pub uid: Option<String>,
     /// It exists and is held back.
-    pub suspended: bool,
+    pub held: bool,
+    /// What it needs before its result counts.
+    pub turn: Option<Turn>,
     /// What it came to.
     pub state: Option<JobState>,
     /// Its name belongs to somebody else.
@@ -79,6 +83,8 @@ pub enum Plan {
     Record,
     /// Let the recorded Job run.
     Resume,
+    /// Stop the recorded Job: its only pod, of this UID, succeeded.
+    StopJob(String),
     /// Store what the Job came to.
     Store,
     /// The result is stored: its Job may go.
@@ -290,8 +296,13 @@ fn running(seen: &Observed) -> Plan {
     let actions = seen.restore.status.as_ref().and_then(|s| s.actions.as_ref());
     let recorded = actions.and_then(|a| a.prepare_data.first());
     let unfinished = recorded.is_some_and(|a| a.status == RestoreActionPhase::Processing);
-    if unfinished && seen.job.suspended {
-        return Plan::Resume;
+    if !unfinished || recorded.is_none_or(|a| a.job_uid != seen.job.uid) {
+        return Plan::Store;
     }
-    Plan::Store
+    match &seen.job.turn {
+        Some(Turn::Stop { pod }) => Plan::StopJob(pod.clone()),
+        Some(Turn::Resume) => Plan::Resume,
+        None if seen.job.held => Plan::Resume,
+        None => Plan::Store,
+    }
 }

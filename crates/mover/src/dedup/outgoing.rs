@@ -14,7 +14,7 @@ use rustic_core::{IndexedFullStatus, Repository, RusticResult};
 use super::failure::repository_error;
 use super::incoming::hex;
 use super::record::Record;
-use crate::codec::{Codec, Compressor};
+use crate::codec::{Codec, Encoder, Trailer};
 use crate::error::{Error, Result};
 
 /// Chunks that may wait for the reader.
@@ -125,7 +125,7 @@ impl Write for Chunks {
 /// plain repository would give encoded bytes.
 pub struct Encoded {
     plain: Outgoing,
-    encoder: Option<Compressor<Sink>>,
+    encoder: Option<Encoder<Sink>>,
     ready: VecDeque<u8>,
     sink: Sink,
 }
@@ -149,7 +149,12 @@ impl Encoded {
     /// The encoded form of a stream.
     pub fn new(plain: Outgoing, codec: Codec) -> Self {
         let sink = Sink::default();
-        Self { plain, encoder: Some(Compressor::new(sink.clone(), Some(codec))), ready: VecDeque::new(), sink }
+        Self {
+            plain,
+            encoder: Some(Encoder::new(sink.clone(), Some(codec), Trailer::On)),
+            ready: VecDeque::new(),
+            sink,
+        }
     }
 }
 
@@ -157,10 +162,13 @@ impl Read for Encoded {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut piece = vec![0; 64 * 1024];
         while self.ready.is_empty() {
-            let Some(encoder) = self.encoder.take() else { return Ok(0) };
+            let Some(mut encoder) = self.encoder.take() else { return Ok(0) };
             match self.plain.read(&mut piece)? {
                 0 => drop(encoder.finish()?),
-                count => self.encoder = Some(encoder.push(piece.get(..count).unwrap_or_default())?),
+                count => {
+                    encoder.write_all(piece.get(..count).unwrap_or_default())?;
+                    self.encoder = Some(encoder);
+                }
             }
             self.ready.extend(self.sink.0.borrow_mut().drain(..));
         }

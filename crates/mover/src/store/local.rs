@@ -19,7 +19,7 @@ use rustix::io::Errno;
 
 use super::inode::{Found, absent, entry, not_there};
 use super::walk::walk;
-use super::{Entry, Kind, Object, Store, Upload, Visit};
+use super::{Entry, Kind, LOOKED_AT, Object, Store, Upload, Visit};
 use crate::error::{Error, Result};
 use crate::paths::is_temporary;
 use crate::staging::{Staged, sweep_stale, sync_dir};
@@ -191,6 +191,23 @@ impl Store for LocalStore {
 
     fn list(&self, dir: &Path, levels: Option<NonZeroUsize>, visit: &mut Visit<'_>) -> Result<()> {
         walk(self, dir, levels, visit)
+    }
+
+    /// Names only: a directory of many objects is not asked about each of them.
+    fn holds_suffix(&self, dir: &Path, suffix: &str) -> Result<bool> {
+        let opened = match self.directory(dir) {
+            Ok(opened) => opened,
+            Err(error) if absent(error) => return Ok(false),
+            Err(error) => return Err(self.failed("list", dir, error)),
+        };
+        let reader = rustix::fs::Dir::read_from(&opened).map_err(|error| self.failed("list", dir, error))?;
+        for item in reader.take(LOOKED_AT) {
+            let item = item.map_err(|error| self.failed("list", dir, error))?;
+            if item.file_name().to_bytes().ends_with(suffix.as_bytes()) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn remove(&self, key: &Path) -> Result<()> {

@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime};
 use crate::codec::Codec;
 use crate::error::{Error, Result};
 
+pub mod encrypted;
 mod inode;
 pub mod local;
 pub mod s3;
@@ -28,6 +29,9 @@ pub enum Kind {
 
 /// Receives the entries of a listing with their paths below the listed directory.
 pub type Visit<'a> = dyn FnMut(&Path, &Entry) -> Result<()> + 'a;
+
+/// How many names of a directory [`Store::holds_suffix`] looks at: one page of a flat store.
+pub const LOOKED_AT: usize = 1000;
 
 /// A backend.
 pub trait Store: Send + Sync {
@@ -75,6 +79,21 @@ pub trait Store: Send + Sync {
     /// [`crate::error::Error::DirNotFound`]. Flat: the files in key order, then each directory
     /// once; an absent one is empty.
     fn list(&self, dir: &Path, levels: Option<NonZeroUsize>, visit: &mut Visit<'_>) -> Result<()>;
+
+    /// Whether one of the first [`LOOKED_AT`] names of a directory ends so; a missing directory
+    /// holds nothing.
+    fn holds_suffix(&self, dir: &Path, suffix: &str) -> Result<bool> {
+        let (mut seen, mut found) = (0, false);
+        let looked = self.list(dir, NonZeroUsize::new(1), &mut |_, entry| {
+            seen += 1;
+            found |= !entry.is_dir && entry.name.as_encoded_bytes().ends_with(suffix.as_bytes());
+            if found || seen >= LOOKED_AT { Err(Error::SeenEnough) } else { Ok(()) }
+        });
+        match looked {
+            Ok(()) | Err(Error::SeenEnough | Error::DirNotFound) => Ok(found),
+            Err(error) => Err(error),
+        }
+    }
 
     /// Removes one object; a missing one is fine, a directory is not where there are directories.
     fn remove(&self, key: &Path) -> Result<()>;

@@ -11,14 +11,18 @@
     reason = "a test that cannot go on panics; clippy.toml covers only functions marked #[test]"
 )]
 
+mod additions;
 mod agent;
 mod api_server;
 mod bench;
 mod clean_up;
+mod codecs;
 mod dedup;
 mod dedup_crash;
 mod drop_in;
 mod durability;
+mod encryption;
+mod golden;
 mod listing;
 mod producers;
 mod run_mode;

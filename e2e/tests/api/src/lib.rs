@@ -30,8 +30,8 @@ pub const IMMEDIATE: &str = "fake";
 pub const LATER: &str = "fake-later";
 /// Name of the repository that every namespace can use.
 pub const REPO: &str = "shared";
-/// How long a test waits for what must happen.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a test waits for what must happen: longer than the operators wait after a refused call (30 s).
+pub const PATIENCE: Duration = Duration::from_secs(75);
 
 /// Everything a test needs.
 pub struct Stage {

@@ -14,6 +14,7 @@ mod contract;
 mod dedup;
 mod dialects;
 mod durability;
+mod encrypted;
 mod faults;
 mod large;
 mod transcript;

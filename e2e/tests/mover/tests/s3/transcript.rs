@@ -72,13 +72,10 @@ fn the_references_session_reads_the_same() {
     let mover = Mover::new(&server.endpoint());
     let mut differences = Vec::new();
     for case in &cases {
-        let seen = feed(mover.command(&case.args), &case.stdin.as_deref().map(input).unwrap_or_default());
-        if case.name == "push gzip" && seen.exit == 1 && seen.stderr.contains("not served") {
-            // A build without this codec; later listings need an object of that name and size.
-            println!("DEVIATION: push gzip is not served by this build");
-            mover.put("a/g.gz", &[0; 78]);
-            continue;
-        }
+        let mut command = mover.command(&case.args);
+        // One of the rows sorts by the size of a compressed object.
+        command.env("DATASAFED_MOVER_ZSTD_TRAILER", "off");
+        let seen = feed(command, &case.stdin.as_deref().map(input).unwrap_or_default());
         if let Some(difference) = compare(&server, case, &seen) {
             differences.push(format!("{}: {difference}\n{seen:?}", case.name));
         }
