@@ -11,9 +11,11 @@
     reason = "a test that cannot go on panics; clippy.toml covers only functions marked #[test]"
 )]
 
+mod any_host;
 mod corpus;
 mod documents;
 mod mysql;
 mod pod;
+mod providers;
 mod redis;
 mod relational;
