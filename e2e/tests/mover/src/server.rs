@@ -108,7 +108,8 @@ pub fn versitygw_with_tls() -> Server {
     start_versitygw(true, &[], &[])
 }
 
-/// versitygw with more flags: of the server, and of its directory. `DIR` in them is a directory of the server's own.
+/// versitygw with more flags: of the server, and of its directory. `DIR` in them is a directory of the server's own,
+/// in which there is an empty one `versions`.
 pub fn versitygw_with(server: &[&str], directory: &[&str]) -> Server {
     start_versitygw(false, server, directory)
 }
@@ -117,6 +118,7 @@ fn start_versitygw(tls: bool, server: &[&str], directory: &[&str]) -> Server {
     let dir = tempfile::tempdir().expect("a directory");
     let data = dir.path().join("data");
     fs::create_dir_all(data.join(BUCKET)).expect("a bucket");
+    fs::create_dir(dir.path().join("versions")).expect("a directory");
     let own = |flags: &[&str]| -> Vec<String> {
         flags.iter().map(|flag| flag.replace("DIR", &dir.path().display().to_string())).collect()
     };
