@@ -129,7 +129,9 @@ fn main() {
         Store::local(),
     ];
     for data in ["random", "pgbase"] {
-        if !stores.iter().any(|store| args.wants(&format!("push-{data}-{}", store.name))) {
+        let names = stores.iter().map(|store| format!("{data}-{}", store.name));
+        let mut names = names.chain((data == "pgbase").then(|| "pgbase-zstd-s3".to_owned()));
+        if !names.any(|name| args.wants(&format!("push-{name}")) || args.wants(&format!("pull-{name}"))) {
             continue;
         }
         let (content, source) = content(data, &args);
