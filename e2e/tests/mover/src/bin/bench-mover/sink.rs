@@ -299,11 +299,27 @@ fn answer(state: &mut State, request: &Request, length: u64) -> Reply {
             Reply::new("204 No Content")
         }
         ("GET", _) if is_bucket && path.trim_matches('/') == MILLION => page(request),
-        ("GET", _) if is_bucket => {
-            Reply::xml("<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>".into())
-        }
+        ("GET", _) if is_bucket => listing(state, request),
         _ => Reply::new("404 Not Found"),
     }
+}
+
+/// All objects below a prefix; there are few, and none in deeper directories.
+fn listing(state: &State, request: &Request) -> Reply {
+    let bucket = format!("/{}/", request.path.trim_matches('/'));
+    let prefix = request.query.get("prefix").map(|text| text.replace("%2F", "/")).unwrap_or_default();
+    let mut body = String::from("<ListBucketResult><IsTruncated>false</IsTruncated>");
+    for (path, object) in &state.objects {
+        let Some(key) = path.strip_prefix(&bucket).filter(|key| key.starts_with(&prefix)) else { continue };
+        let _ = write!(
+            body,
+            "<Contents><Key>{key}</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified><ETag>{}</ETag>\
+             <Size>{}</Size></Contents>",
+            object.tag.replace('"', "&quot;"),
+            object.size
+        );
+    }
+    Reply::xml(body + "</ListBucketResult>")
 }
 
 /// A thousand of the million keys.
