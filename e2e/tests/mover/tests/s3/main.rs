@@ -17,4 +17,6 @@ mod durability;
 mod encrypted;
 mod faults;
 mod large;
+mod locks;
+mod requests;
 mod transcript;
