@@ -1,12 +1,10 @@
 //! case_21: the configurations that the shipped StorageProviders render, and what the mover makes of
 //! them, seen from the network: host, addressing, listing, and whom it trusts.
 
-use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 
 use e2e_mover::{Mover, Seen, Tunnel};
-use gotmpl::{FuncMap, Template, Value};
+use go_template::{Data, Flavour, World};
 use serde_json::Value as Json;
 
 use crate::any_host::AnyHost;
@@ -16,26 +14,11 @@ const SECRET: &str = "a/secret+with#all;of=them";
 
 /// A StorageProvider's `datasafedConfigTemplate` with parameters; absent ones are empty, as dp has them.
 fn render(provider: &Json, given: &[(&str, &str)]) -> String {
-    let mut parameters: BTreeMap<Arc<str>, Value> = BTreeMap::new();
-    for (name, value) in given {
-        parameters.insert((*name).into(), Value::String((*value).into()));
-    }
-    let mut functions = FuncMap::new();
-    functions.insert(
-        "default".into(),
-        Arc::new(|args: &[Value]| Ok(args.get(1).filter(|given| given.is_truthy()).unwrap_or(&args[0]).clone())),
-    );
-    functions.insert(
-        "index".into(),
-        Arc::new(|args: &[Value]| {
-            let (Value::Map(map), Some(key)) = (&args[0], args[1].as_str()) else { return Ok(Value::Nil) };
-            Ok(map.get(key).cloned().unwrap_or(Value::String("".into())))
-        }),
-    );
-    let data = [(Arc::from("Parameters"), Value::Map(Arc::new(parameters.into_iter().collect())))];
-    let data = Value::Map(Arc::new(data.into_iter().collect()));
+    let parameters = Data::texts(given.iter().copied());
+    let context = Data::Struct(vec![("Parameters".into(), parameters)]);
     let template = provider["spec"]["datasafedConfigTemplate"].as_str().unwrap();
-    Template::new("provider").funcs(functions).parse(template).unwrap().execute_to_string(&data).unwrap()
+    let world = World::at(jiff::Timestamp::UNIX_EPOCH);
+    go_template::render("provider", template, &context, Flavour::Sprig, &world).unwrap().into_text().unwrap()
 }
 
 /// What a sample must lead to.
