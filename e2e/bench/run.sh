@@ -2,9 +2,20 @@
 # run.sh NAME [FLAGS]: builds what a benchmark measures and runs it; its standard output is JSON lines only.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../cluster/common.sh"
-name=${1:?usage: run.sh idle|node-cluster [flags]}
+name=${1:?usage: run.sh idle|node-cluster|mover [flags]}
 shift
 cd "$WORKSPACE"
+if [[ $name = mover ]]; then
+  # Without the Kubernetes crates, which measure nothing here and take minutes to build.
+  need_mover_tests
+  e2e/s3/build.sh
+  # What goes into the image.
+  mover=$(e2e/images/cargo.sh release datasafed)
+  cargo build -q -p e2e-mover --bin bench-mover
+  against=()
+  if [[ -n ${MOVER:-} ]]; then against=(--against "$MOVER"); fi
+  exec "${CARGO_TARGET_DIR:-target}/debug/bench-mover" --mover "$mover" "${against[@]}" "$@"
+fi
 # The whole workspace is selected, as for every build: another selection has other features.
 cargo build -q --workspace --bin bench
 bench=${CARGO_TARGET_DIR:-target}/debug/bench

@@ -1,7 +1,7 @@
 //! Which repository: environment first, else the configuration file (mover.md §1.5, §1.6).
 //!
 //! Enters: `DATASAFED_*` variables and `/etc/datasafed/datasafed.conf`. Leaves: a
-//! [`Repository`]. What this build cannot honour (another backend, kopia) is an error,
+//! [`Repository`]. What this build cannot honour (another backend) is an error,
 //! never ignored: data must not land in the clear or in the wrong place.
 
 use std::env;
@@ -11,6 +11,7 @@ use std::path::Path;
 use mover_protocol::env as names;
 
 use crate::cipher::Cipher;
+use crate::dedup;
 use crate::error::{Error, Result, plain};
 use crate::ini::Ini;
 use crate::paths::{BasePath, RemotePath};
@@ -41,7 +42,6 @@ impl Repository {
     /// Opens the same repository at another base path.
     pub fn open_at(file: &Path, base: &OsStr) -> Result<Self> {
         let settings = load(file)?;
-        refuse_unserved()?;
         let base = BasePath::parse(base)?;
         let store: Box<dyn Store> = match settings.get("storage", "type").unwrap_or_default() {
             "local" => Box::new(open_local(&settings, file)?),
@@ -52,6 +52,10 @@ impl Repository {
                 )));
             }
         };
+        if dedup::is_chosen() {
+            // It encrypts below its chunks: encrypted above, no two would be equal.
+            return Ok(Self { store: dedup::layered(store)?, base, unauthenticated: false, authenticated: true });
+        }
         Ok(match Cipher::from_env()? {
             None => Self { store, base, unauthenticated: false, authenticated: false },
             Some(cipher) => {
@@ -105,14 +109,6 @@ pub fn get(file: &Path, item: &str) -> Result<String> {
         .get(section, key)
         .map(str::to_owned)
         .ok_or_else(|| Error::Config(format!("config item {item:?} not found")))
-}
-
-fn refuse_unserved() -> Result<()> {
-    let variable = "DATASAFED_KOPIA_REPO_ROOT";
-    if env::var_os(variable).is_some_and(|value| !trimmed(&value).is_empty()) {
-        return Err(Error::Config(format!("{variable} is set, but this build does not serve kopia repositories")));
-    }
-    Ok(())
 }
 
 /// The reference trims blanks around the base path.

@@ -13,6 +13,7 @@ mod cli;
 mod clock;
 mod codec;
 mod config;
+mod dedup;
 mod delete;
 mod error;
 #[cfg(test)]
@@ -77,11 +78,18 @@ fn execute(cli: &Cli) -> i32 {
         return error.report();
     }
     match &cli.command {
-        Command::Delete(args) => delete::delete(&args.path, &cli.conf),
+        Command::Delete(args) => {
+            let code = delete::delete(&args.path, &cli.conf);
+            dedup::maintain_if_asked(&cli.conf);
+            code
+        }
         Command::Precheck(args) => precheck::precheck(&args.prefix, &cli.conf),
         command => {
             let begun = Instant::now();
             let outcome = data(command, &cli.conf);
+            if outcome.is_ok() {
+                dedup::maintain_if_asked(&cli.conf);
+            }
             termination::report(&outcome, begun);
             outcome.map_or_else(|error| error.report(), |()| 0)
         }

@@ -21,6 +21,8 @@ use crate::progress;
 use crate::staging::Staged;
 
 const BUFFER: usize = 256 * 1024;
+/// Room between us and a consumer that reads from a pipe, as between a producer and [`crate::push`].
+const PIPE: usize = 1 << 20;
 
 /// Fetches one object.
 pub fn pull(repository: &Repository, path: &RemotePath, lpath: &OsStr, codec: Option<Codec>) -> Result<()> {
@@ -32,10 +34,12 @@ pub fn pull(repository: &Repository, path: &RemotePath, lpath: &OsStr, codec: Op
 
 fn fetch(repository: &Repository, path: &RemotePath, lpath: &OsStr, codec: Option<Codec>) -> Result<()> {
     // The object is opened first: without it nothing local changes.
-    let object = repository.store.open(path.as_file()?)?;
+    let (object, codec) = repository.store.open_encoded(path.as_file()?, codec)?;
     let mut input = codec::decoder(object.body, codec).map_err(|error| explain(repository, error, codec))?;
     if lpath == "-" {
         let mut out = io::stdout().lock();
+        // Not a pipe, or not allowed: as it is then.
+        let _ = rustix::pipe::fcntl_setpipe_size(&out, PIPE);
         copy(&mut input, &mut out, codec, Error::stdout)?;
         return out.flush().map_err(Error::stdout);
     }

@@ -102,7 +102,7 @@ pub fn push(repository: &Repository, source: Source, path: &RemotePath, codec: O
 
 fn store(repository: &Repository, mut source: Source, path: &RemotePath, codec: Option<Codec>) -> Result<()> {
     let trailer = Trailer::from_env()?;
-    let upload = repository.store.create(path.as_file()?)?;
+    let (upload, codec) = repository.store.create_encoded(path.as_file()?, codec)?;
     let write_error = |error| Error::io("write", error);
     let mut sink = Encoder::new(upload, codec, trailer);
     let mut buffer = vec![0; BUFFER];

@@ -10,6 +10,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -50,6 +51,14 @@ enum Stage {
 static STAGE: Mutex<Stage> = Mutex::new(Stage::Idle);
 static STAGE_CHANGED: Condvar = Condvar::new();
 
+/// Whether what is committed is the command's outcome, and not only a part of it.
+static FINAL: AtomicBool = AtomicBool::new(true);
+
+/// From now on commits make parts of something that nobody sees yet, or again the thing itself.
+pub fn commits_are_final(is_final: bool) {
+    FINAL.store(is_final, Ordering::SeqCst);
+}
+
 /// An upload is open from now on.
 pub fn remote_open(upload: Arc<dyn OpenUpload>) {
     *stage() = Stage::Remote(upload);
@@ -89,8 +98,8 @@ pub fn stop_on_signals() -> io::Result<()> {
                     let _ = rustix::fs::unlinkat(dir, name.as_str(), AtFlags::empty());
                 }
                 Stage::Remote(upload) | Stage::Completing(Some(upload)) => upload.abort_now(),
-                Stage::Committed => continue,
-                Stage::Idle | Stage::Completing(None) => {}
+                Stage::Committed if FINAL.load(Ordering::SeqCst) => continue,
+                Stage::Idle | Stage::Committed | Stage::Completing(None) => {}
             }
             say!("Error: stopped by signal {signal}, before it was complete");
             std::process::exit(128 + signal);

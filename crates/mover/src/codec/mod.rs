@@ -75,6 +75,17 @@ impl Codec {
         )))
     }
 
+    /// A name that [`Self::parse`] reads as this codec.
+    pub fn name(self) -> &'static str {
+        let same = |(_, family, level): &&(&str, Family, i32)| (*family, *level) == (self.family, self.level);
+        KNOWN.iter().find(same).map_or("zstd", |(name, ..)| name)
+    }
+
+    /// Whether one decodes what the other encoded.
+    pub fn reads(self, other: Self) -> bool {
+        self.family == other.family
+    }
+
     /// What reading an object of this codec to its end verifies.
     pub fn proof(self) -> &'static str {
         match self.family {

@@ -11,6 +11,7 @@ use std::io::{self, Write};
 use std::num::NonZeroUsize;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
@@ -156,6 +157,26 @@ impl Store for LocalStore {
             }
         }
         Err(Error::DirNotFound)
+    }
+
+    fn read_range(&self, key: &Path, offset: u64, length: u64) -> Result<Vec<u8>> {
+        let file = match self.resolve(key, OFlags::RDONLY | OFlags::NONBLOCK) {
+            Ok(found) => File::from(found),
+            Err(error) if absent(error) => return Err(Error::NotFound),
+            Err(error) => return Err(self.failed("open", key, error)),
+        };
+        let mut piece = vec![0; usize::try_from(length).map_err(|_| Error::NotFound)?];
+        let mut filled = 0;
+        while let Some(rest) = piece.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            match file.read_at(rest, offset + filled as u64) {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.failed("read", key, error)),
+            }
+        }
+        piece.truncate(filled);
+        Ok(piece)
     }
 
     fn object(&self, key: &Path) -> Result<Option<Entry>> {

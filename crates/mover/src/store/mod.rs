@@ -9,6 +9,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use crate::codec::Codec;
 use crate::error::{Error, Result};
 
 pub mod encrypted;
@@ -33,7 +34,7 @@ pub type Visit<'a> = dyn FnMut(&Path, &Entry) -> Result<()> + 'a;
 pub const LOOKED_AT: usize = 1000;
 
 /// A backend.
-pub trait Store {
+pub trait Store: Send + Sync {
     /// How messages name this store, without secrets.
     fn describe(&self) -> String;
 
@@ -46,6 +47,28 @@ pub trait Store {
     /// Starts an upload; parents are made. A directory of that name is an error where there are
     /// directories.
     fn create(&self, key: &Path) -> Result<Box<dyn Upload>>;
+
+    /// Starts the upload of a stream that `codec` is meant for; gives the codec that is still to
+    /// be applied by the caller.
+    fn create_encoded(&self, key: &Path, codec: Option<Codec>) -> Result<(Box<dyn Upload>, Option<Codec>)> {
+        Ok((self.create(key)?, codec))
+    }
+
+    /// Opens an object that `codec` is to be undone of; gives the codec that is still to be undone
+    /// by the caller.
+    fn open_encoded(&self, key: &Path, codec: Option<Codec>) -> Result<(Object, Option<Codec>)> {
+        Ok((self.open(key)?, codec))
+    }
+
+    /// A piece of an object that never changes under its name; less where the object ends.
+    fn read_range(&self, key: &Path, offset: u64, length: u64) -> Result<Vec<u8>> {
+        let failed = |error| Error::io(format!("read {}", key.display()), error);
+        let mut body = self.open(key)?.body;
+        std::io::copy(&mut body.by_ref().take(offset), &mut std::io::sink()).map_err(failed)?;
+        let mut piece = Vec::new();
+        body.take(length).read_to_end(&mut piece).map_err(failed)?;
+        Ok(piece)
+    }
 
     /// The object itself; `None` when there is none or it is a directory.
     fn object(&self, key: &Path) -> Result<Option<Entry>>;
@@ -84,6 +107,11 @@ pub trait Store {
 
     /// Makes a directory and its parents. Nothing to do on flat stores.
     fn make_dir(&self, key: &Path) -> Result<()>;
+
+    /// Looks after a store that needs it.
+    fn maintain(&self) -> Result<()> {
+        Ok(())
+    }
 
     /// Removes what pushes that were killed left below a directory longer ago than this; gives
     /// how many. Hierarchical stores sweep by themselves.

@@ -207,7 +207,7 @@ fn what_cannot_be_honoured_is_refused() {
     let bench = Bench::new();
     for (name, value) in [
         ("DATASAFED_ENCRYPTION_ALGORITHM", "AES-256-CFB"),
-        ("DATASAFED_KOPIA_REPO_ROOT", "/kopia"),
+        ("DATASAFED_KOPIA_REPO_ROOT", "/"),
         ("DATASAFED_MOVER_PRODUCER", "sometimes"),
     ] {
         let mut command = bench.command(["push", "-", "x"]);

@@ -17,6 +17,8 @@ mod api_server;
 mod bench;
 mod clean_up;
 mod codecs;
+mod dedup;
+mod dedup_crash;
 mod drop_in;
 mod durability;
 mod encryption;

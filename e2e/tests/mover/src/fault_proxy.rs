@@ -15,8 +15,10 @@ use std::time::Duration;
 pub enum Fault {
     /// The server is not asked; the reply is this status.
     Status(u16),
-    /// As 503, and the server asks to wait one second.
-    RetryAfter,
+    /// As 503, and the server asks to wait this many seconds.
+    RetryAfter(u32),
+    /// The server says that it does not know what is asked of it.
+    NotImplemented,
     /// The connection is reset in the middle of the request, which the server never sees.
     ResetRequest,
     /// The server does it, and nobody hears of it.
@@ -71,6 +73,15 @@ pub struct Seen {
     pub length: usize,
     /// When it was signed.
     pub signed: String,
+    /// Its headers, names in lower case.
+    pub headers: Vec<(String, String)>,
+}
+
+impl Seen {
+    /// A header's text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
+    }
 }
 
 /// A running proxy; ends when it is dropped.
@@ -155,7 +166,13 @@ fn serve(shared: &Shared, client: &TcpStream) -> io::Result<bool> {
     let first = String::from_utf8_lossy(head.first().map_or(&b""[..], Vec::as_slice)).into_owned();
     let mut words = first.split_whitespace();
     let mut word = || words.next().unwrap_or_default().to_owned();
-    let request = Seen { method: word(), target: word(), length, signed };
+    let headers = head.iter().skip(1).map(|line| String::from_utf8_lossy(line).into_owned());
+    let headers = headers.filter_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        Some((name.to_ascii_lowercase(), value.trim().to_owned()))
+    });
+    let headers = headers.collect();
+    let request = Seen { method: word(), target: word(), length, signed, headers };
     let fault = {
         let mut seen = shared.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let number = seen.len();
@@ -230,7 +247,8 @@ fn made_reply(shared: &Shared, fault: Fault, no_body: bool) -> io::Result<Option
     };
     Ok(match fault {
         Fault::Status(status) => Some(error(status, if status == 503 { "SlowDown" } else { "InternalError" }, "")),
-        Fault::RetryAfter => Some(error(503, "SlowDown", "Retry-After: 1\r\n")),
+        Fault::RetryAfter(seconds) => Some(error(503, "SlowDown", &format!("Retry-After: {seconds}\r\n"))),
+        Fault::NotImplemented => Some(error(501, "NotImplemented", "")),
         Fault::ExpiredToken => Some(error(403, "ExpiredToken", "")),
         Fault::ClockSkew => {
             let date = upstream_date(shared)?;

@@ -9,10 +9,12 @@ use std::time::{Duration, Instant};
 mod fault_proxy;
 mod moving;
 mod server;
+mod tunnel;
 
 pub use fault_proxy::{Fault, FaultProxy, Rule, Seen as SeenRequest};
 pub use moving::{Mover, Seen, feed, finish, random, signal};
-pub use server::{BUCKET, Server, rclone, versitygw, versitygw_with_tls};
+pub use server::{BUCKET, Server, rclone, versitygw, versitygw_with, versitygw_with_tls};
+pub use tunnel::Tunnel;
 
 /// Generous: the machine of a CI job may be busy.
 const DEADLINE: Duration = Duration::from_secs(60);

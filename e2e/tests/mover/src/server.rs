@@ -31,6 +31,11 @@ impl Server {
         self.dir.path().join("data").join(BUCKET).join(key)
     }
 
+    /// A file in the server's own directory, which flags call `DIR`.
+    pub fn own(&self, path: &str) -> PathBuf {
+        self.dir.path().join(path)
+    }
+
     /// The certificate of the authority behind a server with TLS.
     pub fn authority(&self) -> PathBuf {
         self.dir.path().join("ca.pem")
@@ -95,21 +100,33 @@ fn program(name: &str) -> PathBuf {
 
 /// versitygw over a directory.
 pub fn versitygw() -> Server {
-    start_versitygw(&[])
+    start_versitygw(false, &[], &[])
 }
 
 /// versitygw with a certificate of an authority that only [`Server::authority`] names.
 pub fn versitygw_with_tls() -> Server {
-    start_versitygw(&["tls"])
+    start_versitygw(true, &[], &[])
 }
 
-fn start_versitygw(how: &[&str]) -> Server {
+/// versitygw with more flags: of the server, and of its directory. `DIR` in them is a directory of the server's own,
+/// in which there is an empty one `versions`.
+pub fn versitygw_with(server: &[&str], directory: &[&str]) -> Server {
+    start_versitygw(false, server, directory)
+}
+
+fn start_versitygw(tls: bool, server: &[&str], directory: &[&str]) -> Server {
     let dir = tempfile::tempdir().expect("a directory");
     let data = dir.path().join("data");
     fs::create_dir_all(data.join(BUCKET)).expect("a bucket");
+    fs::create_dir(dir.path().join("versions")).expect("a directory");
+    let own = |flags: &[&str]| -> Vec<String> {
+        flags.iter().map(|flag| flag.replace("DIR", &dir.path().display().to_string())).collect()
+    };
     let mut scheme = "http";
     let mut flags = vec!["--quiet".to_owned(), "--keep-alive".to_owned()];
-    if how.contains(&"tls") {
+    flags.extend(own(server));
+    let directory = own(directory);
+    if tls {
         scheme = "https";
         make_certificates(dir.path());
         for (flag, file) in [("--cert", "cert.pem"), ("--key", "key.pem")] {
@@ -119,7 +136,9 @@ fn start_versitygw(how: &[&str]) -> Server {
     start(dir, scheme, |address| {
         let mut command = vec![program("versitygw").display().to_string(), "--port".to_owned(), address.to_owned()];
         command.extend(flags.clone());
-        command.extend(["posix".to_owned(), data.display().to_string()]);
+        command.push("posix".to_owned());
+        command.extend(directory.clone());
+        command.push(data.display().to_string());
         command
     })
 }

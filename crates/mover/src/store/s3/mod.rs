@@ -12,10 +12,11 @@ use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
+use mover_protocol::Reason;
 
 use super::{Entry, Kind, Object, Store, Upload, Visit};
 use crate::clock;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, say};
 use crate::ini::Ini;
 
 mod checksum;
@@ -113,6 +114,11 @@ impl Store for S3Store {
         download::open(Arc::clone(&self.client), place.bucket, place.key)
     }
 
+    fn read_range(&self, key: &Path, offset: u64, length: u64) -> Result<Vec<u8>> {
+        let place = self.object_place(key)?;
+        download::piece(&self.client, &place.bucket, &place.key, offset, length)
+    }
+
     fn create(&self, key: &Path) -> Result<Box<dyn Upload>> {
         let place = self.object_place(key)?;
         Ok(Box::new(upload::S3Upload::new(Arc::clone(&self.client), place.bucket, place.key)?))
@@ -139,7 +145,14 @@ impl Store for S3Store {
 
     fn list(&self, dir: &Path, levels: Option<NonZeroUsize>, visit: &mut Visit<'_>) -> Result<()> {
         let place = self.place(dir)?;
-        listing::visit(&self.client, &place.bucket, &place.prefix(), levels, visit)
+        match listing::visit(&self.client, &place.bucket, &place.prefix(), levels, visit) {
+            // The first push makes it; until then what lists before it pushes must not fail.
+            Err(Error::Remote { reason: Reason::BucketMissing, .. }) if !self.client.settings.no_check_bucket => {
+                say!("Warning: there is no bucket {:?} yet", place.bucket);
+                Ok(())
+            }
+            other => other,
+        }
     }
 
     fn remove(&self, key: &Path) -> Result<()> {
@@ -169,8 +182,19 @@ impl Store for S3Store {
         Ok(())
     }
 
-    fn make_dir(&self, _: &Path) -> Result<()> {
-        Ok(())
+    /// Directories are not made, but the bucket that they would be in is.
+    fn make_dir(&self, key: &Path) -> Result<()> {
+        if self.client.settings.no_check_bucket {
+            return Ok(());
+        }
+        let place = self.place(key)?;
+        match self.client.text(&Call::new("HEAD", &place.bucket, b"")) {
+            Err(failure) if failure.status == 404 => Ok(make_bucket(&self.client, &place.bucket)?),
+            // Credentials may allow objects only.
+            Err(failure) if failure.status == 403 => Ok(()),
+            Err(failure) => Err(failure.into()),
+            Ok(_) => Ok(()),
+        }
     }
 
     fn sweep(&self, dir: &Path, older_than: Duration) -> Result<u64> {

@@ -106,6 +106,8 @@ impl Settings {
         let region = get("region").unwrap_or("us-east-1").to_owned();
         let endpoint = match (get("endpoint"), dialect.name) {
             (Some(endpoint), _) => endpoint.to_owned(),
+            // China is another partition, with names of its own.
+            (None, "AWS") if region.starts_with("cn-") => format!("s3.{region}.amazonaws.com.cn"),
             (None, "AWS") => format!("s3.{region}.amazonaws.com"),
             (None, "GCS") => "storage.googleapis.com".to_owned(),
             (None, _) => return Err(Error::Config(format!("provider {name} needs an endpoint in the configuration"))),
@@ -212,7 +214,7 @@ mod tests {
         for (extra, expected) in [
             (
                 "provider = AWS\nregion = cn-north-1\nendpoint =\n",
-                ("https", "s3.cn-north-1.amazonaws.com", true, true, true),
+                ("https", "s3.cn-north-1.amazonaws.com.cn", true, true, true),
             ),
             ("provider = AWS\nregion =\nendpoint =\n", ("https", "s3.us-east-1.amazonaws.com", true, true, true)),
             ("provider = Minio\nregion =\nendpoint = http://minio:9000\n", ("http", "minio:9000", false, true, true)),

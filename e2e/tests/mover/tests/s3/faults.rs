@@ -9,7 +9,7 @@ use e2e_mover::{Fault, FaultProxy, Mover, Rule, Server, feed, random, versitygw}
 const ONCE: [Fault; 12] = [
     Fault::Status(500),
     Fault::Status(503),
-    Fault::RetryAfter,
+    Fault::RetryAfter(1),
     Fault::ResetRequest,
     Fault::LoseReply,
     Fault::TruncateReply,

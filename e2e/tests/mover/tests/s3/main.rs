@@ -11,9 +11,12 @@
 )]
 
 mod contract;
+mod dedup;
 mod dialects;
 mod durability;
 mod encrypted;
 mod faults;
 mod large;
+mod locks;
+mod requests;
 mod transcript;
