@@ -69,7 +69,7 @@ need_node() {
   need containerd:containerd ctr:containerd runc:runc /usr/lib/cni/bridge:containernetworking-plugins nft:nftables \
     conntrack:conntrack ip:iproute2 sysctl:procps mount:mount
 }
-need_mover_tests() { need zstd:zstd gzip:gzip lz4:lz4 jq:jq /usr/bin/time:time openssl:openssl curl:curl; }
+need_mover_tests() { need zstd:zstd gzip:gzip lz4:lz4 jq:jq /usr/bin/time:time openssl:openssl restic:restic curl:curl; }
 need_images() { need /bin/busybox:busybox-static mmdebstrap:mmdebstrap /usr/share/keyrings/debian-archive-keyring.gpg:debian-archive-keyring; }
 
 # cmdline_has PID TEXT: whether the command line of a living process contains TEXT (a zombie has none).
