@@ -22,12 +22,12 @@ pub const STOPPED_FOR: &str = "holdfast.dev/stopped-for-pod";
 /// What a Job needs before its result can count.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Turn {
-    /// Its only pod, of this UID, succeeded: [`stop`] it.
+    /// Its only pod, of this UID, succeeded: stop it.
     Stop {
         /// UID of the pod.
         pod: String,
     },
-    /// It was stopped for a pod that is gone, uncounted: without [`resume`] it would never end.
+    /// It was stopped for a pod that is gone, uncounted: without this it would never end.
     Resume,
 }
 
@@ -52,25 +52,20 @@ pub fn counts<'a, P: Borrow<Pod>>(job: &Job, pods: &'a [P], container: &str) -> 
     (pod.uid().as_ref() == Some(stopped_for)).then_some(ended)
 }
 
-/// Whether `job` is held back, other than by [`stop`].
+/// Whether `job` is held back, other than by a stop.
 pub fn held(job: &Job) -> bool {
     suspended(job) && !job.annotations().contains_key(STOPPED_FOR)
 }
 
-/// Suspends the Job of that name and UID for its pod; a Job that is gone is nothing to stop.
-pub async fn stop(writer: &Writer, namespace: &str, name: &str, uid: &str, pod: &str) -> Result<(), ApiError> {
-    let body = json!({"metadata": {"uid": uid, "annotations": {STOPPED_FOR: pod}}, "spec": {"suspend": true}});
-    merge(writer, namespace, name, &body).await
-}
-
-/// Lets the Job of that name and UID run; a Job that is gone is nothing to resume.
-pub async fn resume(writer: &Writer, namespace: &str, name: &str, uid: &str) -> Result<(), ApiError> {
-    let body = json!({"metadata": {"uid": uid, "annotations": {STOPPED_FOR: null}}, "spec": {"suspend": false}});
-    merge(writer, namespace, name, &body).await
-}
-
-async fn merge(writer: &Writer, namespace: &str, name: &str, body: &serde_json::Value) -> Result<(), ApiError> {
-    match writer.merge(&writer.namespaced::<Job>(namespace), name, body).await {
+/// Gives the Job of that name and UID what it needs: suspends it for its pod, or lets it run. One that is gone needs
+/// nothing.
+pub async fn take(writer: &Writer, namespace: &str, name: &str, uid: &str, turn: &Turn) -> Result<(), ApiError> {
+    let (pod, suspend) = match turn {
+        Turn::Stop { pod } => (Some(pod), true),
+        Turn::Resume => (None, false),
+    };
+    let body = json!({"metadata": {"uid": uid, "annotations": {STOPPED_FOR: pod}}, "spec": {"suspend": suspend}});
+    match writer.merge(&writer.namespaced::<Job>(namespace), name, &body).await {
         Err(error) if !error.is_not_found() => Err(error),
         _ => Ok(()),
     }

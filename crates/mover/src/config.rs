@@ -52,9 +52,10 @@ impl Repository {
                 )));
             }
         };
-        if dedup::is_chosen() {
+        if let Some(settings) = dedup::Settings::from_env()? {
             // It encrypts below its chunks: encrypted above, no two would be equal.
-            return Ok(Self { store: dedup::layered(store)?, base, unauthenticated: false, authenticated: true });
+            let store = dedup::layered(store, settings)?;
+            return Ok(Self { store, base, unauthenticated: false, authenticated: true });
         }
         Ok(match Cipher::from_env()? {
             None => Self { store, base, unauthenticated: false, authenticated: false },

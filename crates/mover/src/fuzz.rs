@@ -91,13 +91,9 @@ fn fuzz(name: &str, seeds: &[Vec<u8>], target: impl Fn(&[u8]) -> Result<(), Stri
             Ok(Err(wrong)) => wrong,
             Err(_) => "it panicked".to_owned(),
         };
-        panic!("{name}: {wrong}; HOLDFAST_FUZZ_SEED={seed}, input {inputs}: {}", hex(&input));
+        panic!("{name}: {wrong}; HOLDFAST_FUZZ_SEED={seed}, input {inputs}: {}", hex::encode(&input));
     }
     println!("fuzz {name}: {inputs} inputs in {} s, seed {seed}", time.as_secs());
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }
 
 /// Reads a decoder dry, to a limit; gives what came, and whether it ended well.

@@ -16,6 +16,7 @@ mod config;
 mod dedup;
 mod delete;
 mod error;
+mod fill;
 #[cfg(test)]
 mod fuzz;
 mod glob;

@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use crate::config::Repository;
 use crate::error::{Error, Result};
+use crate::fill;
 use crate::paths::RemotePath;
 use crate::termination;
 
@@ -71,8 +72,5 @@ fn read(repository: &Repository, path: &RemotePath) -> Result<Vec<u8>> {
 
 /// New for each check, so that an old file cannot pass for a fresh one.
 fn token() -> Result<String> {
-    let mut random = [0u8; 16];
-    rustix::rand::getrandom(&mut random[..], rustix::rand::GetRandomFlags::empty())
-        .map_err(|error| Error::io("draw a random number", error))?;
-    Ok(format!("pre-check {:032x}\n", u128::from_ne_bytes(random)))
+    Ok(format!("pre-check {:032x}\n", u128::from_ne_bytes(fill::random()?)))
 }

@@ -20,6 +20,7 @@ use signal_hook::iterator::Signals;
 
 use crate::clock;
 use crate::error::say;
+use crate::fill::random;
 use crate::paths::{TEMP_PREFIX, is_temporary};
 
 /// A temporary file older than this belongs to nobody.
@@ -119,9 +120,7 @@ pub struct Staged {
 impl Staged {
     /// Creates the temporary file; `mode` is subject to the umask.
     pub fn create(dir: OwnedFd, mode: u32) -> io::Result<Self> {
-        let mut random = [0u8; 8];
-        rustix::rand::getrandom(&mut random[..], rustix::rand::GetRandomFlags::empty())?;
-        let name = format!("{TEMP_PREFIX}{}-{:016x}", std::process::id(), u64::from_ne_bytes(random));
+        let name = format!("{TEMP_PREFIX}{}-{:016x}", std::process::id(), u64::from_ne_bytes(random()?));
         let kept = dir.try_clone()?;
         let mut stage = stage();
         let file = rustix::fs::openat(

@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Instant;
 
-use mover_protocol::{Reason, RunResult, TERMINATION_LOG, TERMINATION_MESSAGE_LIMIT};
+use mover_protocol::{Reason, RunResult, TERMINATION_LOG, TERMINATION_MESSAGE_LIMIT, Transfer};
 
 use crate::error::{Result, one_line, say};
 use crate::progress;
@@ -18,43 +18,32 @@ use crate::tuning::tuning;
 /// Reports the end of `delete` and `precheck`: the error line, the termination message, the exit
 /// code.
 pub fn conclude(outcome: &Result<()>, begun: Instant) -> i32 {
-    let (exit, reason, message) = match outcome {
-        Ok(()) => (0, Reason::Ok, String::new()),
-        Err(error) => (error.report(), error.reason(), one_line(&error.to_string())),
-    };
-    write(RunResult {
-        v: 1,
-        exit,
-        reason,
-        message,
-        info: None,
-        elapsed_ms: elapsed_ms(begun),
-        transfer: None,
-        log_tail: String::new(),
-    });
+    if let Err(error) = outcome {
+        error.report();
+    }
+    let ended = result(outcome, begun, None);
+    let exit = ended.exit;
+    write(ended);
     exit
 }
 
 /// Writes the report that `--report` asks for: what was moved, and how it ended.
 pub fn report(outcome: &Result<()>, begun: Instant) {
     let Some(path) = &tuning().report else { return };
+    let ended = result(outcome, begun, Some(progress::transfer()));
+    if let Err(error) = std::fs::write(path, json(&ended) + "\n") {
+        say!("Warning: the report was not written: {error}");
+    }
+}
+
+/// How a command that is no action ended.
+fn result(outcome: &Result<()>, begun: Instant, transfer: Option<Transfer>) -> RunResult {
     let (exit, reason, message) = match outcome {
         Ok(()) => (0, Reason::Ok, String::new()),
         Err(error) => (1, error.reason(), one_line(&error.to_string())),
     };
-    let result = RunResult {
-        v: 1,
-        exit,
-        reason,
-        message,
-        info: None,
-        elapsed_ms: elapsed_ms(begun),
-        transfer: Some(progress::transfer()),
-        log_tail: String::new(),
-    };
-    if let Err(error) = std::fs::write(path, json(&result) + "\n") {
-        say!("Warning: the report was not written: {error}");
-    }
+    let (info, log_tail) = (None, String::new());
+    RunResult { v: 1, exit, reason, message, info, elapsed_ms: elapsed_ms(begun), transfer, log_tail }
 }
 
 /// Milliseconds since `begun`.

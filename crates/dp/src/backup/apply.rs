@@ -19,8 +19,7 @@ use controller_kit::drive::Again;
 use controller_kit::error::Class;
 use controller_kit::events::Events;
 use controller_kit::writes::Writer;
-use job_runtime::Ensured;
-use job_runtime::stop::{self, Turn};
+use job_runtime::{Ensured, stop};
 use k8s_openapi::api::batch::v1::Job;
 use kube::{Api, ResourceExt};
 use serde_json::json;
@@ -174,10 +173,7 @@ impl Hands {
     async fn turn_jobs(&self, backup: &Backup, turns: &[JobTurn]) -> Result<(), Error> {
         let namespace = backup.namespace().unwrap_or_default();
         for JobTurn { name, uid, turn } in turns {
-            match turn {
-                Turn::Stop { pod } => stop::stop(&self.writer, &namespace, name, uid, pod).await?,
-                Turn::Resume => stop::resume(&self.writer, &namespace, name, uid).await?,
-            }
+            stop::take(&self.writer, &namespace, name, uid, turn).await?;
         }
         Ok(())
     }

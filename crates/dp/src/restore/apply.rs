@@ -13,7 +13,8 @@ use controller_kit::clock;
 use controller_kit::drive::Again;
 use controller_kit::events::Events;
 use controller_kit::writes::Writer;
-use job_runtime::{Ensured, stop};
+use job_runtime::Ensured;
+use job_runtime::stop::{self, Turn};
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::{Api, ResourceExt};
 use serde_json::json;
@@ -54,8 +55,7 @@ impl Hands {
                     self.events.normal(seen.restore.as_ref(), event_reasons::restore::STARTING, &text).await;
                 }
             }
-            Plan::Resume => self.turn_job(seen, None).await?,
-            Plan::StopJob(pod) => self.turn_job(seen, Some(&pod)).await?,
+            Plan::TurnJob(turn) => self.turn_job(seen, &turn).await?,
             Plan::Store => {
                 let next = status::folded(seen, now);
                 if self.store(seen, &next).await? {
@@ -167,8 +167,8 @@ impl Hands {
         }
     }
 
-    /// Lets the recorded Job run, or stops it for a pod; a Job of another UID under its name is left alone.
-    async fn turn_job(&self, seen: &Observed, stop_for: Option<&str>) -> Result<(), Error> {
+    /// Turns the recorded Job; one of another UID under its name is left alone.
+    async fn turn_job(&self, seen: &Observed, turn: &Turn) -> Result<(), Error> {
         let actions = seen.restore.status.as_ref().and_then(|s| s.actions.as_ref());
         let Some(action) = actions.and_then(|a| a.prepare_data.first()) else {
             return Ok(());
@@ -176,10 +176,7 @@ impl Hands {
         let namespace = seen.restore.namespace().unwrap_or_default();
         let name = action.object_key.trim_start_matches(JOB_OBJECT_KEY_PREFIX);
         let uid = action.job_uid.as_deref().unwrap_or_default();
-        match stop_for {
-            Some(pod) => stop::stop(&self.writer, &namespace, name, uid, pod).await?,
-            None => stop::resume(&self.writer, &namespace, name, uid).await?,
-        }
+        stop::take(&self.writer, &namespace, name, uid, turn).await?;
         Ok(())
     }
 

@@ -81,10 +81,8 @@ pub enum Plan {
     CreateJob,
     /// Store phase Running with the expected Job and its UID.
     Record,
-    /// Let the recorded Job run.
-    Resume,
-    /// Stop the recorded Job: its only pod, of this UID, succeeded.
-    StopJob(String),
+    /// Let the recorded Job run, or stop it because its only pod succeeded.
+    TurnJob(Turn),
     /// Store what the Job came to.
     Store,
     /// The result is stored: its Job may go.
@@ -300,9 +298,8 @@ fn running(seen: &Observed) -> Plan {
         return Plan::Store;
     }
     match &seen.job.turn {
-        Some(Turn::Stop { pod }) => Plan::StopJob(pod.clone()),
-        Some(Turn::Resume) => Plan::Resume,
-        None if seen.job.held => Plan::Resume,
+        Some(turn) => Plan::TurnJob(turn.clone()),
+        None if seen.job.held => Plan::TurnJob(Turn::Resume),
         None => Plan::Store,
     }
 }

@@ -12,8 +12,9 @@ use aes::cipher::{BlockCipherEncrypt, BlockModeDecrypt, BlockModeEncrypt, BlockS
 use aes::{Aes128, Aes192, Aes256};
 use zeroize::Zeroizing;
 
-use super::{CipherError, derive, random, read_up_to, trimmed};
+use super::{CipherError, derive, trimmed};
 use crate::error::{Error, Result};
+use crate::fill::{random, read_up_to};
 
 /// What names get in the store.
 pub const SUFFIX: &str = ".enc";
@@ -124,8 +125,7 @@ pub struct Encryptor<W> {
 impl<W: Write> Encryptor<W> {
     /// Draws an IV and writes it.
     pub fn new(mut inner: W, key: &Key) -> io::Result<Self> {
-        let mut iv = [0; IV];
-        random(&mut iv)?;
+        let iv: [u8; IV] = random()?;
         inner.write_all(&iv)?;
         let cipher = key.encryptor(&iv).ok_or(REFUSED)?;
         Ok(Self { inner, cipher, piece: Vec::new() })

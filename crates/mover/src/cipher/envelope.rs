@@ -20,7 +20,8 @@ use std::io::{self, Read, Write};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use zeroize::Zeroizing;
 
-use super::{CipherError, derive, random, read_up_to};
+use super::{CipherError, derive};
+use crate::fill::{random, read_up_to};
 
 /// What names get in the store.
 pub const SUFFIX: &str = ".hfe";
@@ -72,8 +73,7 @@ pub struct Encryptor<W> {
 impl<W: Write> Encryptor<W> {
     /// Draws a salt and writes the header.
     pub fn new(mut inner: W, phrase: &[u8]) -> io::Result<Self> {
-        let mut salt = [0; SALT];
-        random(&mut salt)?;
+        let salt: [u8; SALT] = random()?;
         let (key, fingerprint) = keys(phrase, &salt)?;
         for part in [&PREFIX[..], &salt, &fingerprint] {
             inner.write_all(part)?;

@@ -185,27 +185,6 @@ fn trimmed(value: &OsStr) -> &str {
     value.to_str().unwrap_or("?").trim()
 }
 
-/// Fills a buffer with random bytes.
-fn random(into: &mut [u8]) -> io::Result<()> {
-    // Up to 256 bytes come whole.
-    let got = rustix::rand::getrandom(&mut *into, rustix::rand::GetRandomFlags::empty())?;
-    if got == into.len() { Ok(()) } else { Err(CipherError::Unavailable("too few random bytes").into()) }
-}
-
-/// As many bytes as there are, up to the length of `into`.
-fn read_up_to(source: &mut dyn Read, into: &mut [u8]) -> io::Result<usize> {
-    let mut got = 0;
-    while let Some(rest) = into.get_mut(got..).filter(|rest| !rest.is_empty()) {
-        match source.read(rest) {
-            Ok(0) => break,
-            Ok(count) => got += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(got)
-}
-
 /// Length of a derived key, as ring asks for it.
 #[derive(Clone, Copy)]
 struct KeyLength(usize);

@@ -8,7 +8,8 @@ use std::io::{self, BufRead, Read, Write};
 
 use lz4_flex::frame::{BlockMode, BlockSize, FrameDecoder, FrameEncoder, FrameInfo};
 
-use super::{cut, damaged, is_skippable, read_up_to, read_whole, skip};
+use super::{cut, damaged, is_skippable, read_whole, skip};
+use crate::fill::read_up_to;
 
 /// First bytes of a frame.
 pub const MAGIC: u32 = 0x184d_2204;

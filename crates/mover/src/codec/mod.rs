@@ -10,6 +10,7 @@ use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder};
 
 use crate::error::{Error, Result};
+use crate::fill::read_up_to;
 
 mod deflate;
 mod lz4;
@@ -300,20 +301,6 @@ pub fn read_error(error: io::Error, codec: Option<Codec>) -> Error {
         Err(error) if codec.is_none() => Error::read(error),
         Err(error) => Error::Decode(error),
     }
-}
-
-/// As many bytes as there are, up to the length of `into`; a short read is no end.
-fn read_up_to(source: &mut impl Read, into: &mut [u8]) -> io::Result<usize> {
-    let mut got = 0;
-    while let Some(rest) = into.get_mut(got..).filter(|rest| !rest.is_empty()) {
-        match source.read(rest) {
-            Ok(0) => break,
-            Ok(count) => got += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(got)
 }
 
 /// Reads exactly this much; less is a cut.

@@ -7,7 +7,8 @@
 use std::io::{self, BufRead, Read, Write};
 
 use super::s2_block::{self, MAX_BLOCK};
-use super::{cut, damaged, read_up_to, read_whole, skip};
+use super::{cut, damaged, read_whole, skip};
+use crate::fill::read_up_to;
 
 /// The encoder behind `-z s2-*`.
 pub type Encoder<W> = snap::write::FrameEncoder<W>;

@@ -10,8 +10,9 @@ use mover_protocol::env as names;
 use zstd::stream::raw::{CParameter, DParameter, Decoder as Frames, InBuffer, Operation, OutBuffer};
 
 use super::trailer::{self, MARKER_LENGTH, TRAILER_LENGTH, Tally};
-use super::{cut, damaged, is_skippable, read_up_to, read_whole, skip};
+use super::{cut, damaged, is_skippable, read_whole, skip};
 use crate::error::{Error, Result};
+use crate::fill::read_up_to;
 
 /// First bytes of a frame.
 pub const MAGIC: u32 = 0xfd2f_b528;

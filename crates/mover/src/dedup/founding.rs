@@ -23,6 +23,7 @@ use super::failure::repository_error;
 use super::files::Files;
 use super::settings::Settings;
 use crate::error::{Error, Result};
+use crate::fill::random;
 
 /// What makes a master key of a password differ from anything else made of it.
 const CONTEXT: &[u8] = b"holdfast deduplicating repository 1\0";
@@ -144,11 +145,8 @@ impl Seed {
 /// Stores the master key, locked with the password, as restic reads it.
 fn store_key(files: &Files, password: &str, seed: &Seed) -> Result<()> {
     let wrong = |why: &str| Error::Config(format!("the key of the repository cannot be made: {why}"));
-    let (mut salt, mut nonce, mut lock) = ([0u8; 64], [0u8; 16], [0u8; 64]);
-    for random in [&mut salt[..], &mut nonce[..]] {
-        rustix::rand::getrandom(random, rustix::rand::GetRandomFlags::empty())
-            .map_err(|error| Error::io("draw random numbers", error))?;
-    }
+    let (salt, nonce): ([u8; 64], [u8; 16]) = (random()?, random()?);
+    let mut lock = [0; 64];
     scrypt_into(password, &salt, &mut lock)?;
     let master = serde_json::to_vec(&seed.master_json()).map_err(|error| wrong(&error.to_string()))?;
     let sealed = Aes256CtrPoly1305Aes::new(Key::from_slice(&lock))

@@ -143,7 +143,7 @@ impl Upload for Incoming {
         let id = seal(repository, &self.files, &root, snapshot, self.size)?;
         let place = record_key(&self.settings.records, &self.key);
         let before = Record::read(self.files.store().as_ref(), &place);
-        let digest = hex(self.sha256.clone().finish().as_ref());
+        let digest = hex::encode(self.sha256.clone().finish());
         let mut record = Record::new(&self.key, self.size, digest, id, clock::now());
         record.codec = self.codec.map(|codec| codec.name().to_owned());
         if let Err(error) = self.files.publish(&record, &place) {
@@ -165,15 +165,6 @@ impl Drop for Incoming {
             let _ = archiver.join();
         }
     }
-}
-
-/// Lower-case hexadecimal.
-pub fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 fn blank_snapshot() -> RusticResult<SnapshotFile> {

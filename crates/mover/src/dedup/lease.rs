@@ -17,6 +17,7 @@ use super::files::Files;
 use super::settings::Settings;
 use crate::clock;
 use crate::error::{Error, Result, say};
+use crate::fill::random;
 
 const DIRECTORY: &str = "holdfast-leases";
 const RENEWAL: Duration = Duration::from_secs(120);
@@ -73,10 +74,7 @@ impl Lease {
     }
 
     fn write(files: &Arc<Files>, settings: &Settings, work: Work) -> Result<Self> {
-        let mut random = [0u8; 16];
-        rustix::rand::getrandom(&mut random[..], rustix::rand::GetRandomFlags::empty())
-            .map_err(|error| Error::io("draw a random number", error))?;
-        let name = format!("{}{:032x}", work.prefix(), u128::from_ne_bytes(random));
+        let name = format!("{}{:032x}", work.prefix(), u128::from_ne_bytes(random()?));
         let key = settings.root.join(DIRECTORY).join(name);
         put(files, &key)?;
         let (stop, stopped) = mpsc::channel();

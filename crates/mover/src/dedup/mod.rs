@@ -33,21 +33,18 @@ use incoming::Incoming;
 use lease::Lease;
 use outgoing::{Encoded, Outgoing};
 use record::{Record, SUFFIX};
-use settings::{Settings, record_key};
+use settings::record_key;
 
-pub use settings::is_chosen;
+pub use settings::Settings;
 
 /// The file by which a kopia repository is known.
 const KOPIA: &str = "kopia.repository.f";
 /// How often an index that changes while it is read is read again.
 const INDEX_TRIES: u32 = 3;
 
-/// The store that the environment asks for: this one, or a deduplicating repository in it.
-pub fn layered(store: Box<dyn Store>) -> Result<Box<dyn Store>> {
-    match Settings::from_env()? {
-        None => Ok(store),
-        Some(settings) => Ok(Box::new(DedupStore::new(store, settings)?)),
-    }
+/// A deduplicating repository in a store.
+pub fn layered(store: Box<dyn Store>, settings: Settings) -> Result<Box<dyn Store>> {
+    Ok(Box::new(DedupStore::new(store, settings)?))
 }
 
 /// Runs maintenance where it was asked for; its failure is printed and nothing else.

@@ -12,7 +12,6 @@ use ring::digest::{Context, SHA256};
 use rustic_core::{IndexedFullStatus, Repository, RusticResult};
 
 use super::failure::repository_error;
-use super::incoming::hex;
 use super::record::Record;
 use crate::codec::{Codec, Encoder, Trailer};
 use crate::error::{Error, Result};
@@ -74,7 +73,7 @@ impl Outgoing {
     fn verify(&mut self) -> Result<()> {
         let died = || Error::Mismatch("the thread that reads the repository died".to_owned());
         self.reader.take().ok_or_else(died)?.join().map_err(|_| died())??;
-        let found = hex(self.sha256.clone().finish().as_ref());
+        let found = hex::encode(self.sha256.clone().finish());
         if self.size != self.record.size || found != self.record.sha256 {
             return Err(Error::Mismatch(format!(
                 "{} bytes with SHA-256 {found} came out of the repository, but {} with {} were stored",

@@ -13,9 +13,9 @@ use rustic_core::{FileType, Id, IndexedIdsStatus, Repository, TreeId};
 
 use super::failure::repository_error;
 use super::files::Files;
-use super::incoming::hex;
 use crate::clock;
 use crate::error::{Error, Result};
+use crate::fill::random;
 
 /// A compressed tree, in the header of a pack.
 const COMPRESSED_TREE: u8 = 3;
@@ -62,10 +62,10 @@ fn store_tree(files: &Files, key: &MasterKey, tree: &Tree) -> Result<TreeId> {
     let pack = [&blob[..], &header, &length(&header)?.to_le_bytes()].concat();
     let pack_id = sha256(&pack);
     let index = serde_json::json!({ "packs": [{
-        "id": hex(&pack_id),
+        "id": hex::encode(pack_id),
         "time": Timestamp::try_from(clock::now()).map(|now| now.to_string()).unwrap_or_default(),
         "blobs": [{
-            "id": hex(&id),
+            "id": hex::encode(id),
             "type": "tree",
             "offset": 0,
             "length": blob.len(),
@@ -94,9 +94,7 @@ fn encrypt(key: &MasterKey, plain: &[u8]) -> Result<Vec<u8>> {
     let wrong = || Error::Mismatch("the key of the repository cannot be used".to_owned());
     let whole = [&key.encrypt[..], &key.mac.k, &key.mac.r].concat();
     let whole = Some(whole).filter(|whole| whole.len() == 64).ok_or_else(wrong)?;
-    let mut nonce = [0u8; 16];
-    rustix::rand::getrandom(&mut nonce[..], rustix::rand::GetRandomFlags::empty())
-        .map_err(|error| Error::io("draw random numbers", error))?;
+    let nonce: [u8; 16] = random()?;
     let sealed = Aes256CtrPoly1305Aes::new(Key::from_slice(&whole)).encrypt(Nonce::from_slice(&nonce), plain);
     Ok([&nonce[..], &sealed.map_err(|_| wrong())?].concat())
 }

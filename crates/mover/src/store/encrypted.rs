@@ -107,11 +107,6 @@ impl Store for EncryptedStore {
         self.inner.holds_suffix(dir, suffix)
     }
 
-    /// Not served from pieces: nobody keeps pieces of encrypted objects.
-    fn maintain(&self) -> Result<()> {
-        self.inner.maintain()
-    }
-
     fn sweep(&self, dir: &Path, older_than: Duration) -> Result<u64> {
         self.inner.sweep(dir, older_than)
     }

@@ -10,7 +10,6 @@ use crc_fast::CrcAlgorithm;
 use md5::{Digest as _, Md5};
 
 use super::parts::Stored;
-use super::sign::hex;
 
 /// What protects the parts of one upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,12 +102,12 @@ pub fn multipart_tag(parts: &[Stored]) -> Option<String> {
     let mut all = Md5::new();
     for part in parts {
         let md5 = BASE64_STANDARD.decode(&part.checksum).ok()?;
-        if part.tag.trim_matches('"') != hex(&md5) {
+        if part.tag.trim_matches('"') != hex::encode(&md5) {
             return None;
         }
         all.update(md5);
     }
-    Some(format!("{}-{}", hex(&all.finalize()), parts.len()))
+    Some(format!("{}-{}", hex::encode(all.finalize()), parts.len()))
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use super::sign::{self, Signed, UNSIGNED};
 use super::throttle::Throttled;
 use super::tls;
 use crate::tuning::tuning;
-use crate::{clock, progress};
+use crate::{clock, fill, progress};
 
 const TRIES: u32 = 8;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -323,8 +323,6 @@ pub fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 
 /// Between half of a pause and all of it, so that many movers do not return at once.
 pub fn jittered(pause: Duration) -> Duration {
-    let mut random = [0u8; 1];
-    let _ = rustix::rand::getrandom(&mut random[..], rustix::rand::GetRandomFlags::empty());
-    let [random] = random;
+    let [random] = fill::random().unwrap_or_default();
     pause.mul_f64(0.5 + f64::from(random) / 512.0)
 }

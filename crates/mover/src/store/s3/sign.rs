@@ -54,7 +54,7 @@ impl Signed<'_> {
         for part in [region, "s3", "aws4_request"] {
             key = hmac_sha256(key.as_ref(), part.as_bytes());
         }
-        let signature = hex(hmac_sha256(key.as_ref(), text.as_bytes()).as_ref());
+        let signature = hex::encode(hmac_sha256(key.as_ref(), text.as_bytes()));
         format!(
             "AWS4-HMAC-SHA256 Credential={}/{scope},SignedHeaders={names},Signature={signature}",
             credentials.access_key
@@ -68,15 +68,7 @@ fn hmac_sha256(key: &[u8], data: &[u8]) -> hmac::Tag {
 
 /// SHA-256 in hexadecimal.
 pub fn sha256(data: &[u8]) -> String {
-    hex(digest::digest(&digest::SHA256, data).as_ref())
-}
-
-/// Lower-case hexadecimal.
-pub fn hex(data: &[u8]) -> String {
-    data.iter().fold(String::with_capacity(2 * data.len()), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    hex::encode(digest::digest(&digest::SHA256, data))
 }
 
 /// Percent-encodes all but unreserved characters; `slash` says whether `/` stays.

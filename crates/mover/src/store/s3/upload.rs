@@ -17,6 +17,7 @@ use super::multipart::{Multipart, Open};
 use super::parts::Stored;
 use super::{CRC64_METADATA, xml};
 use crate::error::{Error, Result, say};
+use crate::fill::random;
 use crate::progress;
 use crate::staging;
 use crate::store::Upload;
@@ -44,15 +45,12 @@ pub struct S3Upload {
 impl S3Upload {
     /// An upload; nothing is sent yet.
     pub fn new(client: Arc<Client>, bucket: String, key: Vec<u8>) -> Result<Self> {
-        let mut random = [0u8; 16];
-        rustix::rand::getrandom(&mut random[..], rustix::rand::GetRandomFlags::empty())
-            .map_err(|error| Error::io("draw a random number", error))?;
         let plan = Plan::new(client.settings.chunk_size, tuning());
         Ok(Self {
             client,
             bucket,
             key,
-            token: super::sign::hex(&random),
+            token: hex::encode(random::<16>()?),
             plan,
             buffer: Vec::new(),
             number: 1,
