@@ -19,6 +19,8 @@ use signal_hook::iterator::Signals;
 
 use crate::clock;
 use crate::error::say;
+use crate::exec;
+use crate::operation;
 use crate::paths::{TEMP_PREFIX, is_temporary};
 
 /// A temporary file older than this belongs to nobody.
@@ -92,6 +94,8 @@ pub fn stop_on_signals() -> io::Result<()> {
                 Stage::Committed => continue,
                 Stage::Idle | Stage::Completing(None) => {}
             }
+            exec::end_on_signal(signal);
+            operation::stopped(signal);
             say!("Error: stopped by signal {signal}, before it was complete");
             std::process::exit(128 + signal);
         }

@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use crc_fast::Digest;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 
@@ -111,6 +112,11 @@ impl Store for S3Store {
     fn open(&self, key: &Path) -> Result<Object> {
         let place = self.object_place(key)?;
         download::open(Arc::clone(&self.client), place.bucket, place.key)
+    }
+
+    fn open_at(&self, key: &Path, tag: &str, offset: u64, before: &Digest) -> Result<Option<Object>> {
+        let place = self.object_place(key)?;
+        download::open_at(Arc::clone(&self.client), place.bucket, place.key, tag, offset, before)
     }
 
     fn create(&self, key: &Path) -> Result<Box<dyn Upload>> {

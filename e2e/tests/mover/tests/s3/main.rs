@@ -16,4 +16,5 @@ mod durability;
 mod encrypted;
 mod faults;
 mod large;
+mod partial;
 mod transcript;
