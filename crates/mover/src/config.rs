@@ -17,7 +17,7 @@ use crate::paths::{BasePath, RemotePath};
 use crate::store::Store;
 use crate::store::encrypted::EncryptedStore;
 use crate::store::local::LocalStore;
-use crate::store::s3::S3Store;
+use crate::store::remote;
 
 /// A store and the base path of this invocation.
 pub struct Repository {
@@ -79,12 +79,7 @@ impl Repository {
 fn open_store(settings: &Ini, file: &Path) -> Result<Box<dyn Store>> {
     Ok(match settings.get("storage", "type").unwrap_or_default() {
         "local" => Box::new(open_local(settings, file)?),
-        "s3" => Box::new(S3Store::open(settings)?),
-        other => {
-            return Err(Error::Config(format!(
-                "unsupported storage type {other:?}: this build serves the types local and s3"
-            )));
-        }
+        _ => remote::open(settings)?,
     })
 }
 

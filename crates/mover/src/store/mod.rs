@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 pub mod encrypted;
 mod inode;
 pub mod local;
+pub mod remote;
 pub mod s3;
 mod walk;
 

@@ -20,20 +20,20 @@ use crate::error::{Error, Result};
 use crate::ini::Ini;
 
 mod checksum;
-mod client;
+pub(super) mod client;
 mod download;
 mod failure;
 mod listing;
-mod memory;
+pub(super) mod memory;
 mod multipart;
 mod parts;
 mod removal;
 mod settings;
-mod sign;
-mod throttle;
-mod tls;
+pub(super) mod sign;
+pub(super) mod throttle;
+pub(super) mod tls;
 mod upload;
-mod xml;
+pub(super) mod xml;
 
 use client::{Call, Client, Payload, header, text};
 use failure::CallResult;
