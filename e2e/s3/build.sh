@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds S3 and WebDAV servers, and fetches an FTP server, for the tests of the data mover into $HOLDFAST_STATE/bin, each only when its sources or Go changed.
+# Builds S3 and WebDAV servers, and fetches an FTP server and an emulator of Azure, for the tests of the data mover into $HOLDFAST_STATE/bin, each only when its sources or Go changed.
 # Everything comes from the Go module proxy; nothing is downloaded prebuilt.
 set -euo pipefail
 S3=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -35,5 +35,18 @@ if [[ ! -d $PYTHON/pyftpdlib ]]; then
     mv "$PYTHON.new" "$PYTHON"
   else
     say "no pyftpdlib: the tests over FTP are skipped"
+  fi
+fi
+
+# So is the emulator of Azure, a package for node.
+AZURITE=$HOLDFAST_STATE/azurite
+if [[ ! -d $AZURITE/node_modules/azurite ]]; then
+  rm -rf "$AZURITE.new"
+  if command -v npm >/dev/null &&
+    npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$AZURITE.new" azurite@3.37.0 >&2 7>&-; then
+    rm -rf "$AZURITE"
+    mv "$AZURITE.new" "$AZURITE"
+  else
+    say "no azurite: the tests with Azure are skipped"
   fi
 fi

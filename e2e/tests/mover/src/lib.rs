@@ -12,7 +12,7 @@ mod server;
 
 pub use fault_proxy::{Fault, FaultProxy, Rule, Seen as SeenRequest};
 pub use moving::{Mover, Seen, feed, finish, random, signal};
-pub use server::{BUCKET, FTP_PASSWORD, Server, ftp, rclone, versitygw, versitygw_with_tls, webdav};
+pub use server::{BUCKET, FTP_PASSWORD, Server, azure, ftp, rclone, versitygw, versitygw_with_tls, webdav};
 
 /// Generous: the machine of a CI job may be busy.
 const DEADLINE: Duration = Duration::from_secs(60);

@@ -186,6 +186,32 @@ pub fn ftp(tls: bool) -> Option<Server> {
     }))
 }
 
+/// The emulator of Azure with one container. `None`, and the reason on standard output, where the
+/// package is missing.
+pub fn azure() -> Option<Server> {
+    let state = std::env::var_os("HOLDFAST_STATE").unwrap_or_else(|| "/var/lib/holdfast-e2e".into());
+    let program = PathBuf::from(state).join("azurite/node_modules/.bin/azurite-blob");
+    if !program.exists() {
+        println!("SKIPPED(azurite is missing: run e2e/s3/build.sh where npm is installed and its registry reached)");
+        return None;
+    }
+    let dir = tempfile::tempdir().expect("a directory");
+    let data = dir.path().join("data");
+    fs::create_dir_all(&data).expect("a directory");
+    let server = start(dir, "http", |address| {
+        let (host, port) = address.split_once(':').unwrap_or((address, ""));
+        let words = ["--silent", "--skipApiVersionCheck", "--blobHost", host, "--blobPort", port, "--location"];
+        let mut command = vec!["node".to_owned(), program.display().to_string()];
+        command.extend(words.into_iter().map(str::to_owned));
+        command.push(data.display().to_string());
+        command
+    });
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../s3/azure_container.py");
+    let made = Command::new("python3").arg(script).args([server.address.as_str(), BUCKET]).status();
+    assert!(made.is_ok_and(|status| status.success()), "the container was not made");
+    Some(server)
+}
+
 /// Starts the words that follow, and ends them when the standard input ends: with the test process at the latest.
 const GUARD: &str = "exec 3<&0; \"$@\" </dev/null 3<&- & server=$!; \
     (cat <&3 >/dev/null; kill $server 2>/dev/null) & exec 3<&-; wait $server";

@@ -8,7 +8,10 @@ use super::s3::S3Store;
 use crate::error::{Error, Result};
 use crate::ini::Ini;
 
+mod bridge;
 mod ftp;
+mod objects;
+mod objects_upload;
 mod settings;
 mod transport;
 mod tree;
@@ -24,6 +27,8 @@ pub fn open(ini: &Ini) -> Result<Box<dyn Store>> {
         "oss" => dialect(ini, "Alibaba")?,
         "cos" => dialect(ini, "TencentCOS")?,
         "obs" => dialect(ini, "HuaweiOBS")?,
+        "azureblob" => Box::new(objects::ObjectStore::azure(ini)?),
+        "google cloud storage" => Box::new(objects::ObjectStore::google(ini)?),
         "ftp" => Box::new(TreeStore::new(ftp::Ftp::open(ini)?)),
         "webdav" => Box::new(TreeStore::new(webdav::WebDav::open(ini)?)),
         "sftp" => {
@@ -38,7 +43,8 @@ pub fn open(ini: &Ini) -> Result<Box<dyn Store>> {
         }
         other => {
             return Err(Error::Config(format!(
-                "unsupported storage type {other:?}: this build serves the types local, s3, oss, cos, obs, ftp and webdav"
+                "unsupported storage type {other:?}: this build serves the types local, s3, oss, cos, obs, \
+                 azureblob, google cloud storage, ftp and webdav"
             )));
         }
     })

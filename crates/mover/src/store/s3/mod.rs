@@ -23,7 +23,7 @@ mod checksum;
 pub(super) mod client;
 mod download;
 mod failure;
-mod listing;
+pub(super) mod listing;
 pub(super) mod memory;
 mod multipart;
 mod parts;

@@ -10,5 +10,6 @@
     reason = "a test that cannot go on panics; clippy.toml covers only functions marked #[test]"
 )]
 
+mod flat;
 mod hierarchical;
 mod refused;

@@ -15,6 +15,9 @@ fn types_that_are_not_served_say_so() {
         ("type = ftp\nhost = h\npass = plain\n", "pass in the configuration is not an obscured value"),
         ("type = webdav\nurl = ftp://h\n", "is not an address"),
         ("type = webdav\nurl = http://h\nuser = u\npass = plain\n", "is not an obscured value"),
+        ("type = azureblob\nroot = c\naccount = a\n", "needs key or sas_url"),
+        ("type = azureblob\nroot = c\n", "needs account"),
+        ("type = google cloud storage\nroot = b\n", "needs service_account_file"),
         ("type = oss\nroot = b\n", "provider Alibaba needs an endpoint"),
     ] {
         let mover = Mover::with_section(section);
