@@ -15,6 +15,7 @@ use crate::config::Repository;
 use crate::error::{Error, Result};
 use crate::paths::RemotePath;
 use crate::progress;
+use crate::staging;
 use crate::store::Entry;
 
 const BUFFER: usize = 256 * 1024;
@@ -73,6 +74,7 @@ fn transfer(from: &Repository, to: &Repository, source: &Path, target: &Path) ->
         return Err(Error::Mismatch(format!("{} bytes came, the object has another size", written.0)));
     }
     upload.commit()?;
+    staging::more_follows();
     let read = pump(to.store.open(target).map_err(|error| error.during("read back"))?.body, |_| Ok(()))?;
     if read == written {
         return Ok(());

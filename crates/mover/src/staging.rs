@@ -10,6 +10,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -51,6 +52,8 @@ enum Stage {
 
 static STAGE: Mutex<Stage> = Mutex::new(Stage::Idle);
 static STAGE_CHANGED: Condvar = Condvar::new();
+/// The last signal that came after a commit.
+static ASKED_TO_STOP: AtomicI32 = AtomicI32::new(0);
 
 /// An upload is open from now on.
 pub fn remote_open(upload: Arc<dyn OpenUpload>) {
@@ -91,16 +94,35 @@ pub fn stop_on_signals() -> io::Result<()> {
                     let _ = rustix::fs::unlinkat(dir, name.as_str(), AtFlags::empty());
                 }
                 Stage::Remote(upload) | Stage::Completing(Some(upload)) => upload.abort_now(),
-                Stage::Committed => continue,
+                Stage::Committed => {
+                    ASKED_TO_STOP.store(signal, Ordering::SeqCst);
+                    continue;
+                }
                 Stage::Idle | Stage::Completing(None) => {}
             }
             exec::end_on_signal(signal);
-            operation::stopped(signal);
-            say!("Error: stopped by signal {signal}, before it was complete");
-            std::process::exit(128 + signal);
+            stop(signal);
         }
     })?;
     Ok(())
+}
+
+fn stop(signal: i32) -> ! {
+    operation::stopped(signal);
+    say!("Error: stopped by signal {signal}, before it was complete");
+    std::process::exit(128 + signal)
+}
+
+/// What was committed was not the last: from now on a signal ends the process again, and so does
+/// one that came meanwhile.
+pub fn more_follows() {
+    let mut stage = stage();
+    *stage = Stage::Idle;
+    let signal = ASKED_TO_STOP.load(Ordering::SeqCst);
+    if signal != 0 {
+        // The lock is held: the other thread waits, and the process ends here.
+        stop(signal);
+    }
 }
 
 /// A file under a temporary name in the directory of its future name.
