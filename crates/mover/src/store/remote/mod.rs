@@ -16,6 +16,7 @@ mod settings;
 mod transport;
 mod tree;
 mod webdav;
+mod webdav_upload;
 
 use tree::TreeStore;
 

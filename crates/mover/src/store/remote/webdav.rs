@@ -3,11 +3,10 @@
 //! Enters: `[storage]` with `type = webdav`. Leaves: a [`Tree`]. The general store libraries hold
 //! a whole upload in memory; here it streams.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::Path;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::mpsc::TrySendError;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use base64::Engine;
@@ -20,6 +19,7 @@ use ureq::{Agent, Body, SendBody};
 use super::settings::{Section, text_of};
 use super::transport;
 use super::tree::{Sink, Tree};
+use super::webdav_upload::{Cut, DavSink, Piece};
 use crate::error::{Class, Error, Result};
 use crate::ini::Ini;
 use crate::progress;
@@ -29,8 +29,6 @@ use crate::store::s3::throttle::Throttled;
 use crate::store::s3::xml::{self, Met};
 use crate::store::{Entry, Object};
 
-/// Up to this size an upload says its length; some servers want that.
-const SMALL: usize = 1 << 20;
 const TRIES: u32 = 5;
 const HURRY: Duration = Duration::from_millis(900);
 
@@ -44,9 +42,8 @@ pub struct WebDav {
     uploading: Cut,
 }
 
-type Cut = Arc<Mutex<Option<SyncSender<Piece>>>>;
-
-struct Client {
+/// The protocol.
+pub struct Client {
     agent: Agent,
     /// Scheme and host.
     origin: String,
@@ -198,7 +195,7 @@ impl Client {
 
     /// Removes what an upload has left that was cut. The server may first notice the cut, and only
     /// then show the file.
-    fn clear(&self, key: &Path) {
+    pub fn clear(&self, key: &Path) {
         let call = Call { method: "DELETE", key, headers: Vec::new(), body: "" };
         let mut gone = false;
         for _ in 0..8 {
@@ -212,7 +209,7 @@ impl Client {
     }
 
     /// Sends a file as it comes.
-    fn put(&self, key: &Path, length: Option<usize>, body: &mut dyn Read) -> Result<()> {
+    pub fn put(&self, key: &Path, length: Option<usize>, body: &mut dyn Read) -> Result<()> {
         let what = self.what("PUT", key);
         let mut request = self.request("PUT", key).header("content-type", "application/octet-stream");
         if let Some(length) = length {
@@ -334,13 +331,7 @@ impl Tree for WebDav {
 
     fn write(&self, key: &Path) -> Result<Box<dyn Sink>> {
         text_of(key)?;
-        let sink = DavSink {
-            client: Arc::clone(&self.client),
-            key: key.to_owned(),
-            buffer: Vec::new(),
-            cut: Arc::clone(&self.uploading),
-            streaming: None,
-        };
+        let sink = DavSink::new(Arc::clone(&self.client), key.to_owned(), Arc::clone(&self.uploading));
         Ok(Box::new(sink))
     }
 
@@ -405,123 +396,5 @@ impl<R: Read> Read for Sized<R> {
             return Err(Error::Mismatch(format!("{} bytes came, the file has another size", self.at)).into());
         }
         Ok(count)
-    }
-}
-
-/// A file on its way in: in memory while it is small, then through a thread that sends it.
-struct DavSink {
-    client: Arc<Client>,
-    key: std::path::PathBuf,
-    buffer: Vec<u8>,
-    cut: Cut,
-    streaming: Option<Streaming>,
-}
-
-struct Streaming {
-    pieces: SyncSender<Piece>,
-    sending: JoinHandle<Result<()>>,
-}
-
-/// What the sending thread gets.
-enum Piece {
-    Data(Vec<u8>),
-    End,
-    /// The server must not take what it has for a file.
-    Cut,
-}
-
-struct Pieces {
-    from: Receiver<Piece>,
-    piece: Vec<u8>,
-    used: usize,
-    ended: bool,
-}
-
-impl Read for Pieces {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.used == self.piece.len() && !self.ended {
-            match self.from.recv() {
-                Ok(Piece::Data(piece)) => (self.piece, self.used) = (piece, 0),
-                Ok(Piece::End) => self.ended = true,
-                Ok(Piece::Cut) | Err(_) => return Err(io::ErrorKind::ConnectionAborted.into()),
-            }
-        }
-        let left = self.piece.get(self.used..).unwrap_or_default();
-        let count = left.len().min(buffer.len());
-        if let (Some(to), Some(from)) = (buffer.get_mut(..count), left.get(..count)) {
-            to.copy_from_slice(from);
-        }
-        self.used += count;
-        Ok(count)
-    }
-}
-
-impl DavSink {
-    fn start(&self) -> io::Result<Streaming> {
-        let (pieces, from) = sync_channel(2);
-        let (client, key) = (Arc::clone(&self.client), self.key.clone());
-        let sending = std::thread::Builder::new()
-            .name("put".into())
-            .spawn(move || client.put(&key, None, &mut Pieces { from, piece: Vec::new(), used: 0, ended: false }))?;
-        *self.cut.lock().unwrap_or_else(PoisonError::into_inner) = Some(pieces.clone());
-        Ok(Streaming { pieces, sending })
-    }
-
-    fn send(&mut self, piece: Piece) -> io::Result<()> {
-        let streaming = match self.streaming.take() {
-            Some(streaming) => streaming,
-            None => self.start()?,
-        };
-        if streaming.pieces.send(piece).is_ok() {
-            self.streaming = Some(streaming);
-            return Ok(());
-        }
-        // Nobody takes it any more: the thread knows why.
-        let why = streaming.sending.join();
-        self.client.clear(&self.key);
-        match why {
-            Ok(Err(error)) => Err(error.into()),
-            _ => Err(io::ErrorKind::ConnectionAborted.into()),
-        }
-    }
-}
-
-impl Write for DavSink {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.buffer.extend_from_slice(bytes);
-        if self.buffer.len() >= SMALL {
-            let piece = std::mem::take(&mut self.buffer);
-            self.send(Piece::Data(piece))?;
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Sink for DavSink {
-    fn finish(mut self: Box<Self>) -> Result<()> {
-        if self.streaming.is_none() {
-            return self.client.put(&self.key, Some(self.buffer.len()), &mut self.buffer.as_slice());
-        }
-        let failed = |error| Error::io("write", error);
-        let piece = std::mem::take(&mut self.buffer);
-        self.send(Piece::Data(piece)).map_err(failed)?;
-        self.send(Piece::End).map_err(failed)?;
-        let Some(streaming) = self.streaming.take() else { return Ok(()) };
-        streaming.sending.join().unwrap_or_else(|_| Err(Error::Config("the sending thread failed".to_owned())))
-    }
-}
-
-impl Drop for DavSink {
-    fn drop(&mut self) {
-        self.cut.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(Streaming { pieces, sending }) = self.streaming.take() {
-            let _ = pieces.send(Piece::Cut);
-            let _ = sending.join();
-            self.client.clear(&self.key);
-        }
     }
 }
