@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds S3 servers for the tests of the data mover into $HOLDFAST_STATE/bin, each only when its sources or Go changed.
+# Builds S3 and WebDAV servers, and fetches an FTP server and an emulator of Azure, for the tests of the data mover into $HOLDFAST_STATE/bin, each only when its sources or Go changed.
 # Everything comes from the Go module proxy; nothing is downloaded prebuilt.
 set -euo pipefail
 S3=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -24,3 +24,29 @@ build() {
 }
 build versitygw github.com/versity/versitygw/cmd/versitygw
 build rclone .
+
+# The FTP server is a Python package; without it the tests say that they were skipped.
+PYTHON=$HOLDFAST_STATE/python
+if [[ ! -d $PYTHON/pyftpdlib ]]; then
+  rm -rf "$PYTHON.new"
+  if python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --target "$PYTHON.new" \
+    pyftpdlib==2.1.0 pyopenssl >&2 7>&-; then
+    rm -rf "$PYTHON"
+    mv "$PYTHON.new" "$PYTHON"
+  else
+    say "no pyftpdlib: the tests over FTP are skipped"
+  fi
+fi
+
+# So is the emulator of Azure, a package for node.
+AZURITE=$HOLDFAST_STATE/azurite
+if [[ ! -d $AZURITE/node_modules/azurite ]]; then
+  rm -rf "$AZURITE.new"
+  if command -v npm >/dev/null &&
+    npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$AZURITE.new" azurite@3.37.0 >&2 7>&-; then
+    rm -rf "$AZURITE"
+    mv "$AZURITE.new" "$AZURITE"
+  else
+    say "no azurite: the tests with Azure are skipped"
+  fi
+fi

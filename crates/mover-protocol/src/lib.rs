@@ -63,6 +63,9 @@ pub mod env {
     pub const API_SERVER: &str = "DATASAFED_MOVER_API_SERVER";
     /// Overrides [`super::SERVICE_ACCOUNT_DIR`]; for tests.
     pub const SERVICE_ACCOUNT_DIR: &str = "DATASAFED_MOVER_SERVICE_ACCOUNT_DIR";
+    /// `1`: each push and pull leaves one line of JSON in the termination log. `run` removes it from the environment
+    /// of its action, whose result the log is for.
+    pub const TERMLOG: &str = "DATASAFED_MOVER_TERMLOG";
     /// Overrides [`super::TERMINATION_LOG`]; for tests.
     pub const TERMINATION_LOG: &str = "DATASAFED_MOVER_TERMLOG_FILE";
 }

@@ -11,6 +11,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::error::{one_line, say};
+use crate::tuning::Progress;
 
 /// Moves backup data between databases and a repository.
 ///
@@ -57,6 +58,12 @@ pub enum Command {
     Exec(ExecArgs),
     /// Print one object: pull RPATH -
     Cat(CatArgs),
+    /// Copy an object, or all below a directory, from one repository to another
+    ///
+    /// Objects are copied as they are stored: compressed and encrypted ones stay so (the latter
+    /// are called NAME.enc or NAME.hfe here), and no key is needed. Each appears whole or not at
+    /// all, and is read back and compared. DATASAFED_BACKEND_BASE_PATH applies to both sides.
+    Cp(CpArgs),
     /// Read an object, or all below a directory, to the end, and say what that proves
     ///
     /// Prints path, size of the content and what was verified: authentic (envelope), integrity
@@ -118,7 +125,9 @@ pub enum Command {
     /// Prove that the repository can be written, read and cleaned
     ///
     /// Stores, reads back, compares and removes PREFIX/precheck.txt; the error says which of these
-    /// failed and why. The result goes to the termination message.
+    /// failed and why. With encryption, a repository that holds objects of the other kind of
+    /// encryption is refused: the first 1000 names below PREFIX are looked at, once. The result
+    /// goes to the termination message.
     Precheck(PrecheckArgs),
 }
 
@@ -147,6 +156,10 @@ pub struct PullArgs {
     /// Decompress with this codec, or another one of its family
     #[arg(short = 'd', long = "decompress", value_name = "CODEC", allow_hyphen_values = true)]
     pub codec: Option<String>,
+    /// Keep in this file what it takes to go on after a failure, and go on from there; not with -d
+    /// or encryption, and only into a file
+    #[arg(long, value_name = "STATE")]
+    pub resume: Option<PathBuf>,
     /// Path of the object
     #[arg(value_name = "RPATH")]
     pub rpath: OsString,
@@ -178,6 +191,23 @@ pub struct CatArgs {
     /// Path in the repository
     #[arg(value_name = "RPATH")]
     pub rpath: OsString,
+}
+
+/// Arguments of `cp`.
+#[derive(Debug, Args)]
+pub struct CpArgs {
+    /// Repository to read: a directory, or a configuration file
+    #[arg(long, value_name = "PLACE")]
+    pub from: PathBuf,
+    /// Repository to write: a directory, or a configuration file
+    #[arg(long, value_name = "PLACE")]
+    pub to: PathBuf,
+    /// Object or directory
+    #[arg(value_name = "RPATH")]
+    pub rpath: OsString,
+    /// Its path in the other repository; default the same
+    #[arg(value_name = "TARGET")]
+    pub target: Option<OsString>,
 }
 
 /// Arguments of `list`.
@@ -353,6 +383,10 @@ pub struct Tune {
     /// DATASAFED_MOVER_RETAIN_DAYS and DATASAFED_MOVER_RETAIN_MODE)
     #[arg(long, global = true, value_name = "TIME")]
     pub retain_until: Option<String>,
+    /// What to say on standard error: none, json (a line every five seconds) or tty (a line at the
+    /// end); default tty on a terminal, else none
+    #[arg(long, global = true, value_name = "HOW", hide_possible_values = true)]
+    pub progress: Option<Progress>,
     /// Write what was moved, and how it ended, as JSON into this file
     #[arg(long, global = true, value_name = "FILE")]
     pub report: Option<OsString>,

@@ -18,7 +18,7 @@ use crate::paths::{BasePath, RemotePath};
 use crate::store::Store;
 use crate::store::encrypted::EncryptedStore;
 use crate::store::local::LocalStore;
-use crate::store::s3::S3Store;
+use crate::store::remote;
 
 /// A store and the base path of this invocation.
 pub struct Repository {
@@ -41,16 +41,12 @@ impl Repository {
 
     /// Opens the same repository at another base path.
     pub fn open_at(file: &Path, base: &OsStr) -> Result<Self> {
-        let settings = load(file)?;
+        let mounted = env::var_os(names::LOCAL_BACKEND_PATH).filter(|root| !root.is_empty());
+        let settings = if mounted.is_some() { None } else { Some(parse(file)?) };
         let base = BasePath::parse(base)?;
-        let store: Box<dyn Store> = match settings.get("storage", "type").unwrap_or_default() {
-            "local" => Box::new(open_local(&settings, file)?),
-            "s3" => Box::new(S3Store::open(&settings)?),
-            other => {
-                return Err(Error::Config(format!(
-                    "unsupported storage type {other:?}: this build serves the types local and s3"
-                )));
-            }
+        let store: Box<dyn Store> = match (mounted, settings) {
+            (Some(root), _) => Box::new(LocalStore::open_root(Path::new(&root), names::LOCAL_BACKEND_PATH)?),
+            (None, settings) => open_store(&settings.unwrap_or_default(), file)?,
         };
         if let Some(settings) = dedup::Settings::from_env()? {
             // It encrypts below its chunks: encrypted above, no two would be equal.
@@ -67,22 +63,37 @@ impl Repository {
         })
     }
 
+    /// Opens the repository at a place: a directory, or a configuration file. Objects are as they
+    /// are stored, encrypted ones under their names with the suffix.
+    pub fn as_stored(place: &Path) -> Result<Self> {
+        let base = BasePath::parse(&trimmed(&env::var_os(names::BACKEND_BASE_PATH).unwrap_or_default()))?;
+        let store: Box<dyn Store> = if place.is_dir() {
+            Box::new(LocalStore::open_root(place, "the command line")?)
+        } else {
+            open_store(&parse(place)?, place)?
+        };
+        Ok(Self { store, base, unauthenticated: false, authenticated: false })
+    }
+
     /// A path of this repository.
     pub fn locate(&self, path: &OsStr) -> Result<RemotePath> {
         self.base.locate(path)
     }
 }
 
+fn open_store(settings: &Ini, file: &Path) -> Result<Box<dyn Store>> {
+    Ok(match settings.get("storage", "type").unwrap_or_default() {
+        "local" => Box::new(open_local(settings, file)?),
+        _ => remote::open(settings)?,
+    })
+}
+
 fn open_local(settings: &Ini, file: &Path) -> Result<LocalStore> {
     let root = settings.get("storage", "root").unwrap_or_default();
-    let (root, named_by) = match env::var_os(names::LOCAL_BACKEND_PATH) {
-        Some(path) if !path.is_empty() => (path, names::LOCAL_BACKEND_PATH),
-        _ if root.is_empty() => {
-            return Err(Error::Config(format!("{} has no root for its local storage", file.display())));
-        }
-        _ => (OsString::from(root), "the configuration"),
-    };
-    LocalStore::open_root(Path::new(&root), named_by)
+    if root.is_empty() {
+        return Err(Error::Config(format!("{} has no root for its local storage", file.display())));
+    }
+    LocalStore::open_root(Path::new(root), "the configuration")
 }
 
 /// The settings in force; `getconf` reads them.
@@ -95,6 +106,10 @@ pub fn load(file: &Path) -> Result<Ini> {
         settings.set("storage", "root", &root.to_string_lossy());
         return Ok(settings);
     }
+    parse(file)
+}
+
+fn parse(file: &Path) -> Result<Ini> {
     let text =
         std::fs::read(file).map_err(|error| Error::Config(format!("open {}: {}", file.display(), plain(&error))))?;
     Ini::parse(&String::from_utf8_lossy(&text))

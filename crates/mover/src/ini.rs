@@ -12,7 +12,7 @@ pub struct Ini(BTreeMap<String, BTreeMap<String, String>>);
 /// The section of keys before any header.
 const DEFAULT: &str = "DEFAULT";
 /// The reference obscures such values for its library; we use them as they are.
-const OBSCURE_SUFFIX: &str = ".need_obscure";
+pub const OBSCURE_SUFFIX: &str = ".need_obscure";
 
 impl Ini {
     /// Reads a file; the error is the number of the line that is wrong.
@@ -49,7 +49,10 @@ impl Ini {
                 }
                 unquoted(&value)
             };
-            ini.set(&section, key.strip_suffix(OBSCURE_SUFFIX).unwrap_or(key), &value);
+            if let Some(bare) = key.strip_suffix(OBSCURE_SUFFIX) {
+                ini.set(&section, bare, &value);
+            }
+            ini.set(&section, key, &value);
         }
         Ok(ini)
     }

@@ -13,9 +13,11 @@ mod cli;
 mod clock;
 mod codec;
 mod config;
+mod copy;
 mod dedup;
 mod delete;
 mod error;
+mod exec;
 mod fill;
 #[cfg(test)]
 mod fuzz;
@@ -24,6 +26,7 @@ mod info;
 mod ini;
 mod install;
 mod list;
+mod operation;
 mod patch;
 mod paths;
 mod precheck;
@@ -33,6 +36,7 @@ mod pull;
 mod push;
 mod reap;
 mod remove;
+mod resume;
 mod run;
 mod saved_object;
 mod size;
@@ -92,6 +96,7 @@ fn execute(cli: &Cli) -> i32 {
                 dedup::maintain_if_asked(&cli.conf);
             }
             termination::report(&outcome, begun);
+            operation::end(&outcome);
             outcome.map_or_else(|error| error.report(), |()| 0)
         }
     }
@@ -102,8 +107,12 @@ fn data(command: &Command, conf: &Path) -> Result<()> {
     let codec = |name: &Option<String>, flag| {
         name.as_deref().filter(|name| !name.is_empty()).map(|name| Codec::parse(name, flag)).transpose()
     };
+    let begin = |name, done, path: &OsStr, codec: &Option<String>| {
+        operation::begin(name, done, &path.to_string_lossy(), codec.as_deref());
+    };
     match command {
         Command::Push(args) => {
+            begin("push", "pushed", &args.rpath, &args.codec);
             let codec = codec(&args.codec, "-z, --compress")?;
             let source = push::Source::open(&args.lpath)?;
             let repository = Repository::open(conf)?;
@@ -111,12 +120,20 @@ fn data(command: &Command, conf: &Path) -> Result<()> {
             push::push(&repository, source, &path, codec)
         }
         Command::Pull(args) => {
+            begin("pull", "pulled", &args.rpath, &args.codec);
             let codec = codec(&args.codec, "-d, --decompress")?;
             let repository = Repository::open(conf)?;
             let path = repository.locate(&args.rpath)?;
-            pull::pull(&repository, &path, &args.lpath, codec)
+            match &args.resume {
+                None => pull::pull(&repository, &path, &args.lpath, codec),
+                Some(_) if codec.is_some() => {
+                    Err(Error::Usage("--resume cannot go on inside of a compressed object".to_owned()))
+                }
+                Some(state) => pull::resume(&repository, &path, &args.lpath, state),
+            }
         }
         Command::Exec(args) => {
+            begin("exec", "pushed", &args.rpath, &args.codec);
             let codec = codec(&args.codec, "-z, --compress")?;
             let repository = Repository::open(conf)?;
             let path = repository.locate(&args.rpath)?;
@@ -125,10 +142,16 @@ fn data(command: &Command, conf: &Path) -> Result<()> {
             push::push(&repository, push::Source::spawn(&args.command)?, &path, codec)
         }
         Command::Cat(args) => {
+            begin("cat", "pulled", &args.rpath, &args.codec);
             let codec = codec(&args.codec, "-d, --decompress")?;
             let repository = Repository::open(conf)?;
             let path = repository.locate(&args.rpath)?;
             pull::pull(&repository, &path, OsStr::new("-"), codec)
+        }
+        Command::Cp(args) => {
+            begin("cp", "copied", &args.rpath, &None);
+            let target = args.target.as_ref().unwrap_or(&args.rpath);
+            copy::copy(&args.from, &args.to, &args.rpath, target)
         }
         Command::Check(args) => {
             let codec = codec(&args.codec, "-d, --decompress")?;

@@ -36,6 +36,9 @@ fn check(prefix: &OsStr, conf: &Path) -> Result<()> {
             path.shown.display().to_string()
         )
     };
+    // Once for all that will be stored here: each push looks at its own directory only.
+    let root = path.key.parent().unwrap_or(Path::new(""));
+    repository.store.refuse_mixture_below(root).map_err(|e| e.during(said("looking for other objects beside")))?;
     let token = token()?;
     let written = write(&repository, &path, &token).map_err(|e| e.during(said("writing")));
     let read = written.and_then(|()| {

@@ -18,6 +18,7 @@ use crate::config::Repository;
 use crate::error::{Error, Result};
 use crate::paths::RemotePath;
 use crate::progress;
+use crate::resume::Resumable;
 use crate::staging::Staged;
 
 const BUFFER: usize = 256 * 1024;
@@ -26,10 +27,34 @@ const PIPE: usize = 1 << 20;
 
 /// Fetches one object.
 pub fn pull(repository: &Repository, path: &RemotePath, lpath: &OsStr, codec: Option<Codec>) -> Result<()> {
+    checked(lpath)?;
+    fetch(repository, path, lpath, codec).map_err(|error| error.during(format!("pull {}", path.quoted())))
+}
+
+/// Fetches one object into a file, going on where an earlier call with this `state` ended.
+pub fn resume(repository: &Repository, path: &RemotePath, lpath: &OsStr, state: &Path) -> Result<()> {
+    checked(lpath)?;
+    if repository.unauthenticated || repository.authenticated {
+        return Err(Error::Usage("--resume cannot go on inside of an encrypted object".to_owned()));
+    }
+    fetch_on(repository, path, lpath, state).map_err(|error| error.during(format!("pull {}", path.quoted())))
+}
+
+fn fetch_on(repository: &Repository, path: &RemotePath, lpath: &OsStr, state: &Path) -> Result<()> {
+    let open = |error| Error::io(format!("open {}", lpath.to_string_lossy()), error);
+    let target = if lpath == "-" { None } else { Some(Target::choose(Path::new(lpath)).map_err(open)?) };
+    let Some(Target::Replace { path: target, old, .. }) = target else {
+        return Err(Error::Usage("--resume needs a local file: a stream cannot go back to where it was".to_owned()));
+    };
+    Resumable::new(repository.store.as_ref(), path.as_file()?, state, &target)
+        .fetch(|file| old.as_ref().map_or(Ok(()), |old| keep_ownership(file, old)))
+}
+
+fn checked(lpath: &OsStr) -> Result<()> {
     if lpath.is_empty() || lpath.as_bytes().ends_with(b"/") {
         return Err(Error::Usage(format!("invalid local path {:?}", lpath.to_string_lossy())));
     }
-    fetch(repository, path, lpath, codec).map_err(|error| error.during(format!("pull {}", path.quoted())))
+    Ok(())
 }
 
 fn fetch(repository: &Repository, path: &RemotePath, lpath: &OsStr, codec: Option<Codec>) -> Result<()> {
@@ -47,7 +72,7 @@ fn fetch(repository: &Repository, path: &RemotePath, lpath: &OsStr, codec: Optio
     let failed = |what: &str, error: io::Error| Error::io(format!("{what} {shown}"), error);
     match Target::choose(Path::new(lpath)).map_err(|error| failed("open", error))? {
         Target::Stream(mut stream) => copy(&mut input, &mut stream, codec, |error| failed("write", error)),
-        Target::Replace { dir, name, old } => {
+        Target::Replace { dir, name, old, .. } => {
             let mut staged = Staged::create(dir, 0o644).map_err(|error| failed("create", error))?;
             copy(&mut input, &mut staged, codec, |error| failed("write", error))?;
             if let Some(old) = old {
@@ -77,7 +102,7 @@ enum Target {
     /// A FIFO or a device: written as it is.
     Stream(File),
     /// A regular file, existing or not: replaced at the end.
-    Replace { dir: OwnedFd, name: OsString, old: Option<fs::Metadata> },
+    Replace { dir: OwnedFd, name: OsString, path: PathBuf, old: Option<Box<fs::Metadata>> },
 }
 
 impl Target {
@@ -101,7 +126,7 @@ impl Target {
         let parent = path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
         fs::DirBuilder::new().recursive(true).mode(0o755).create(&parent)?;
         let dir = OpenOptions::new().read(true).custom_flags(OFlags::DIRECTORY.bits().cast_signed()).open(&parent)?;
-        Ok(Self::Replace { dir: dir.into(), name, old })
+        Ok(Self::Replace { dir: dir.into(), name, path, old: old.map(Box::new) })
     }
 }
 
@@ -123,8 +148,9 @@ fn copy(
         match input.read(&mut buffer) {
             Ok(0) => return Ok(()),
             Ok(count) => {
-                output.write_all(buffer.get(..count).unwrap_or_default()).map_err(&write_error)?;
-                progress::BYTES.add(count as u64);
+                let bytes = buffer.get(..count).unwrap_or_default();
+                output.write_all(bytes).map_err(&write_error)?;
+                progress::moved(bytes);
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(codec::read_error(error, codec)),

@@ -6,12 +6,11 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, Command, Stdio};
 
 use crate::codec::{Codec, Encoder, Trailer};
 use crate::config::Repository;
 use crate::error::{Error, Result, plain};
+use crate::exec;
 use crate::paths::RemotePath;
 use crate::producer::{Policy, Watch};
 use crate::progress;
@@ -34,7 +33,7 @@ enum Producer {
     /// Processes at the other end of our standard input.
     Watched(Watch),
     /// Our own child.
-    Child(Child, String),
+    Child(exec::Producer),
 }
 
 impl Source {
@@ -59,18 +58,9 @@ impl Source {
     /// Starts a command and takes its standard output. Unlike a pipe of a shell this tells
     /// exactly how the producer ended, on every kernel.
     pub fn spawn(command: &[OsString]) -> Result<Self> {
-        let (program, arguments) = command.split_first().ok_or_else(|| Error::Usage("no command was given".into()))?;
-        let name = program.to_string_lossy().into_owned();
-        let mut child = Command::new(program)
-            .args(arguments)
-            // The key of the repository is no business of whoever dumps a database.
-            .env_remove(mover_protocol::env::ENCRYPTION_PASS_PHRASE)
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(|error| Error::Producer(format!("{name} could not be started: {}", plain(&error))))?;
-        let output = child.stdout.take().ok_or_else(|| Error::Producer(format!("{name} has no output")))?;
+        let (output, child) = exec::Producer::start(command)?;
         let _ = rustix::pipe::fcntl_setpipe_size(&output, PIPE);
-        Ok(Self { input: Box::new(output), producer: Producer::Child(child, name) })
+        Ok(Self { input: Box::new(output), producer: Producer::Child(child) })
     }
 
     /// After the end of the bytes: whether they are all, as far as anybody can know.
@@ -78,19 +68,7 @@ impl Source {
         match self.producer {
             Producer::Unknown => Ok(()),
             Producer::Watched(watch) => watch.verdict(),
-            Producer::Child(mut child, name) => {
-                let status = child.wait().map_err(|error| Error::io(format!("wait for {name}"), error))?;
-                match (status.code(), status.signal()) {
-                    (Some(0), _) => Ok(()),
-                    (Some(code), _) => {
-                        Err(Error::Producer(format!("{name} exited with status {code}; its data was not stored")))
-                    }
-                    (None, signal) => Err(Error::Producer(format!(
-                        "{name} was killed by signal {}; its data is incomplete and was not stored",
-                        signal.unwrap_or_default()
-                    ))),
-                }
-            }
+            Producer::Child(child) => child.verdict(),
         }
     }
 }
@@ -118,8 +96,9 @@ fn store(repository: &Repository, mut source: Source, path: &RemotePath, codec: 
             watch.look();
         }
         first = false;
-        progress::BYTES.add(count as u64);
-        sink.write_all(buffer.get(..count).unwrap_or_default()).map_err(write_error)?;
+        let bytes = buffer.get(..count).unwrap_or_default();
+        progress::moved(bytes);
+        sink.write_all(bytes).map_err(write_error)?;
     }
     let upload = sink.finish().map_err(write_error)?;
     source.verdict()?;

@@ -85,7 +85,8 @@ fn start(command: &[OsString], info_file: Option<&Path>) -> Result<(Ending, Stri
     let (stderr, child_stderr) = io::pipe().map_err(|error| ours("make a pipe", error))?;
     let tee = Tee::start(stderr, io::stderr()).map_err(|error| ours("start a thread", error))?;
     let mut child = Command::new(program);
-    child.args(arguments).stderr(Stdio::from(child_stderr));
+    // The termination log is ours: records of pushes in it would only be overwritten at the end.
+    child.args(arguments).env_remove(mover_protocol::env::TERMLOG).stderr(Stdio::from(child_stderr));
     let ended = run_and_reap(&mut child, &forwarder);
     // Our own copy of the write end goes, or the tee would never see the end.
     drop(child);

@@ -10,7 +10,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -20,7 +20,9 @@ use signal_hook::iterator::Signals;
 
 use crate::clock;
 use crate::error::say;
+use crate::exec;
 use crate::fill::random;
+use crate::operation;
 use crate::paths::{TEMP_PREFIX, is_temporary};
 
 /// A temporary file older than this belongs to nobody.
@@ -51,6 +53,8 @@ enum Stage {
 
 static STAGE: Mutex<Stage> = Mutex::new(Stage::Idle);
 static STAGE_CHANGED: Condvar = Condvar::new();
+/// The last signal that came after a commit.
+static ASKED_TO_STOP: AtomicI32 = AtomicI32::new(0);
 
 /// Whether what is committed is the command's outcome, and not only a part of it.
 static FINAL: AtomicBool = AtomicBool::new(true);
@@ -99,14 +103,35 @@ pub fn stop_on_signals() -> io::Result<()> {
                     let _ = rustix::fs::unlinkat(dir, name.as_str(), AtFlags::empty());
                 }
                 Stage::Remote(upload) | Stage::Completing(Some(upload)) => upload.abort_now(),
-                Stage::Committed if FINAL.load(Ordering::SeqCst) => continue,
+                Stage::Committed if FINAL.load(Ordering::SeqCst) => {
+                    ASKED_TO_STOP.store(signal, Ordering::SeqCst);
+                    continue;
+                }
                 Stage::Idle | Stage::Committed | Stage::Completing(None) => {}
             }
-            say!("Error: stopped by signal {signal}, before it was complete");
-            std::process::exit(128 + signal);
+            exec::end_on_signal(signal);
+            stop(signal);
         }
     })?;
     Ok(())
+}
+
+fn stop(signal: i32) -> ! {
+    operation::stopped(signal);
+    say!("Error: stopped by signal {signal}, before it was complete");
+    std::process::exit(128 + signal)
+}
+
+/// What was committed was not the last: from now on a signal ends the process again, and so does
+/// one that came meanwhile.
+pub fn more_follows() {
+    let mut stage = stage();
+    *stage = Stage::Idle;
+    let signal = ASKED_TO_STOP.load(Ordering::SeqCst);
+    if signal != 0 {
+        // The lock is held: the other thread waits, and the process ends here.
+        stop(signal);
+    }
 }
 
 /// A file under a temporary name in the directory of its future name.

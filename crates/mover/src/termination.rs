@@ -3,9 +3,10 @@
 //! Enters: a [`RunResult`]. Leaves: at most [`TERMINATION_MESSAGE_LIMIT`] bytes of valid JSON in
 //! the file that the kubelet reads. What does not fit is cut, least useful first.
 
+use std::collections::VecDeque;
 use std::env;
 use std::fs::OpenOptions;
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, Write};
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -59,11 +60,59 @@ pub fn write(result: RunResult) {
     }
 }
 
-fn store(message: &[u8]) -> io::Result<()> {
-    let (path, chosen) = match env::var_os(mover_protocol::env::TERMINATION_LOG) {
+/// Appends one line to the records of earlier transfers in this container, the oldest of which go
+/// when there is no room. What `run` left is never touched.
+pub fn append(record: &str) {
+    if let Err(error) = append_line(record) {
+        say!("Warning: the termination log was not written: {error}");
+    }
+}
+
+fn append_line(record: &str) -> io::Result<()> {
+    let (path, chosen) = log_path();
+    let opened = OpenOptions::new().read(true).write(true).create(chosen).truncate(false).open(&path);
+    let mut file = match opened {
+        Ok(file) => file,
+        Err(error) if !chosen && error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    // Pushes of one container may end at the same time. A log that cannot be locked is a device.
+    let _ = rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive);
+    let mut before = String::new();
+    if file.metadata()?.is_file() {
+        (&file).take(4 * TERMINATION_MESSAGE_LIMIT as u64).read_to_string(&mut before).unwrap_or_default();
+    }
+    let Some(text) = with_record(&before, record) else { return Ok(()) };
+    // In place: the kubelet has mounted this very file.
+    file.rewind()?;
+    file.write_all(text.as_bytes())?;
+    file.set_len(text.len() as u64)
+}
+
+/// The log with one more record; `None` when it holds a result, which is worth more.
+fn with_record(before: &str, record: &str) -> Option<String> {
+    if RunResult::parse(before).is_some() {
+        return None;
+    }
+    let whole = |line: &&str| serde_json::from_str::<serde_json::Value>(line).is_ok_and(|value| value.is_object());
+    let mut lines: VecDeque<&str> = before.lines().filter(whole).chain([record]).collect();
+    let size = |lines: &VecDeque<&str>| lines.iter().map(|line| line.len() + 1).sum::<usize>();
+    while size(&lines) > TERMINATION_MESSAGE_LIMIT {
+        lines.pop_front();
+    }
+    Some(lines.into_iter().flat_map(|line| [line, "\n"]).collect())
+}
+
+/// The file, and whether somebody chose it.
+fn log_path() -> (PathBuf, bool) {
+    match env::var_os(mover_protocol::env::TERMINATION_LOG) {
         Some(path) if !path.is_empty() => (PathBuf::from(path), true),
         _ => (PathBuf::from(TERMINATION_LOG), false),
-    };
+    }
+}
+
+fn store(message: &[u8]) -> io::Result<()> {
+    let (path, chosen) = log_path();
     // The kubelet mounts the default file; where it is missing nobody wants it.
     let opened = OpenOptions::new().write(true).truncate(true).create(chosen).open(&path);
     match opened {
@@ -170,6 +219,23 @@ mod tests {
             transfer: None,
             log_tail: tail.to_owned(),
         }
+    }
+
+    #[test]
+    fn records_are_kept_as_long_as_they_fit() {
+        let record = |number: usize| format!("{{\"v\":1,\"op\":\"push\",\"path\":\"{number}{}\"}}", "x".repeat(100));
+        let mut log = String::new();
+        for number in 0..100 {
+            log = with_record(&log, &record(number)).unwrap();
+            assert!(log.len() <= TERMINATION_MESSAGE_LIMIT);
+            assert!(log.ends_with(&(record(number) + "\n")));
+        }
+        let first = log.lines().next().unwrap();
+        assert_eq!(log.lines().count(), TERMINATION_MESSAGE_LIMIT / (record(99).len() + 1));
+        assert_eq!(first, record(100 - log.lines().count()));
+        assert_eq!(with_record("garbage\n{\"cut\":", "{}").unwrap(), "{}\n");
+        let result = json(&result("tail", "message", 2));
+        assert_eq!(with_record(&result, "{}"), None);
     }
 
     #[test]

@@ -3,10 +3,13 @@
 
 use std::env;
 use std::ffi::OsStr;
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
+use clap::ValueEnum;
 use jiff::{Span, Timestamp};
+use mover_protocol::env::TERMLOG as TERMLOG_ENV;
 
 use crate::cli::Tune;
 use crate::clock;
@@ -33,6 +36,10 @@ pub struct Tuning {
     pub retain_until: Option<Timestamp>,
     /// Mode of that lock.
     pub retain_mode: RetainMode,
+    /// What is told on standard error while a transfer lasts.
+    pub progress: Progress,
+    /// Each transfer leaves a record in the termination log.
+    pub termination_log: bool,
     /// File that gets the report.
     pub report: Option<PathBuf>,
 }
@@ -45,6 +52,19 @@ pub enum RetainMode {
     Governance,
     /// Nobody can.
     Compliance,
+}
+
+/// What is told on standard error, besides failures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Progress {
+    /// Nothing.
+    #[default]
+    None,
+    /// One JSON line every five seconds, and one at the end.
+    Json,
+    /// One line for people at the end.
+    #[value(name = "tty")]
+    Terminal,
 }
 
 static TUNING: OnceLock<Tuning> = OnceLock::new();
@@ -90,6 +110,8 @@ pub fn init(flags: &Tune) -> Result<()> {
             Some((_, text)) if text.eq_ignore_ascii_case("compliance") => RetainMode::Compliance,
             Some((what, text)) => return Err(wrong(&what, &text)),
         },
+        progress: progress(flags)?,
+        termination_log: env::var(TERMLOG_ENV).is_ok_and(|text| text == "1"),
         report: chosen(flags.report.as_deref().and_then(OsStr::to_str), "REPORT").map(|(_, path)| path.into()),
     };
     let _ = TUNING.set(tuning);
@@ -102,6 +124,18 @@ fn chosen(flag: Option<&str>, name: &str) -> Option<(String, String)> {
     match flag {
         Some(text) => Some((format!("--{}", name.to_ascii_lowercase().replace('_', "-")), text.to_owned())),
         None => env::var(&variable).ok().filter(|text| !text.is_empty()).map(|text| (variable, text)),
+    }
+}
+
+fn progress(flags: &Tune) -> Result<Progress> {
+    if let Some(progress) = flags.progress {
+        return Ok(progress);
+    }
+    match chosen(None, "PROGRESS") {
+        Some((what, text)) => Progress::from_str(&text, true)
+            .map_err(|_| Error::Config(format!("{what} is {text:?}; known are none, json and tty"))),
+        None if std::io::stderr().is_terminal() => Ok(Progress::Terminal),
+        None => Ok(Progress::None),
     }
 }
 

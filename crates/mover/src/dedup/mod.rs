@@ -169,12 +169,12 @@ impl Store for DedupStore {
         let size = reading.size();
         match (pushed_for, codec) {
             (Some(pushed_for), Some(wanted)) if wanted.reads(pushed_for) => {
-                Ok((Object { body: Box::new(reading), size: Some(size) }, None))
+                Ok((Object { body: Box::new(reading), size: Some(size), tag: None }, None))
             }
             (Some(pushed_for), wanted) => {
-                Ok((Object { body: Box::new(Encoded::new(reading, pushed_for)), size: None }, wanted))
+                Ok((Object { body: Box::new(Encoded::new(reading, pushed_for)), size: None, tag: None }, wanted))
             }
-            (None, wanted) => Ok((Object { body: Box::new(reading), size: Some(size) }, wanted)),
+            (None, wanted) => Ok((Object { body: Box::new(reading), size: Some(size), tag: None }, wanted)),
         }
     }
 

@@ -12,7 +12,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Entry, Kind, Object, Store, Upload, Visit};
+use super::{Entry, Kind, LOOKED_AT, Object, Store, Upload, Visit};
 use crate::cipher::{Cipher, Encryptor};
 use crate::error::{Error, Result};
 
@@ -74,9 +74,9 @@ impl Store for EncryptedStore {
     }
 
     fn open(&self, key: &Path) -> Result<Object> {
-        let Object { body, size } = self.inner.open(&self.stored(key))?;
+        let Object { body, size, tag } = self.inner.open(&self.stored(key))?;
         let body = self.cipher.decrypt(body).map_err(Error::read)?;
-        Ok(Object { body, size: size.map(|stored| self.cipher.plain_size(stored)) })
+        Ok(Object { body, size: size.map(|stored| self.cipher.plain_size(stored)), tag })
     }
 
     fn create(&self, key: &Path) -> Result<Box<dyn Upload>> {
@@ -105,6 +105,28 @@ impl Store for EncryptedStore {
 
     fn holds_suffix(&self, dir: &Path, suffix: &str) -> Result<bool> {
         self.inner.holds_suffix(dir, suffix)
+    }
+
+    fn refuse_mixture_below(&self, dir: &Path) -> Result<()> {
+        let (ours, other) = (self.cipher.suffix(), self.cipher.other_suffix());
+        let (mut seen, mut found) = (0, None);
+        let looked = self.inner.list(dir, None, &mut |below, entry| {
+            seen += 1;
+            if !entry.is_dir && entry.name.as_bytes().ends_with(other.as_bytes()) {
+                found = Some(below.to_owned());
+            }
+            if found.is_some() || seen >= LOOKED_AT { Err(Error::SeenEnough) } else { Ok(()) }
+        });
+        match (looked, found) {
+            (_, Some(found)) => Err(Error::Encrypt(format!(
+                "the repository holds {:?}, an object of the other kind of encryption ({other}), which {ours} objects \
+                 would hide; use another repository or path, or change {} back (the first {LOOKED_AT} names were looked at)",
+                found.display().to_string(),
+                mover_protocol::env::ENVELOPE
+            ))),
+            (Ok(()) | Err(Error::SeenEnough | Error::DirNotFound), None) => Ok(()),
+            (Err(error), None) => Err(error),
+        }
     }
 
     fn sweep(&self, dir: &Path, older_than: Duration) -> Result<u64> {

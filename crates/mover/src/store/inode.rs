@@ -54,3 +54,8 @@ fn instant(seconds: i64, nanoseconds: impl TryInto<u32>) -> SystemTime {
     let base = if seconds < 0 { UNIX_EPOCH.checked_sub(whole) } else { UNIX_EPOCH.checked_add(whole) };
     base.unwrap_or(UNIX_EPOCH) + Duration::from_nanos(nanoseconds.try_into().unwrap_or(0).into())
 }
+
+/// What tells this content of a file from any other: files are replaced, never written again.
+pub fn tag(stat: &rustix::fs::Stat) -> String {
+    format!("{:x}-{:x}-{:x}-{}.{:09}", stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime, stat.st_mtime_nsec)
+}

@@ -7,21 +7,23 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::num::NonZeroUsize;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use crc_fast::Digest;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
-use super::inode::{Found, absent, entry, not_there};
+use super::inode::{self, Found, absent, entry, not_there, tag};
 use super::walk::walk;
 use super::{Entry, Kind, LOOKED_AT, Object, Store, Upload, Visit};
 use crate::error::{Error, Result};
 use crate::paths::is_temporary;
+use crate::progress::{self, Counted};
 use crate::staging::{Staged, sweep_stale, sync_dir};
 
 /// A store below one directory.
@@ -124,15 +126,30 @@ impl Store for LocalStore {
             .and_then(|found| Ok((rustix::fs::fstat(&found)?, found)));
         match opened {
             Ok((stat, found)) => match FileType::from_raw_mode(stat.st_mode) {
-                FileType::RegularFile => {
-                    Ok(Object { body: Box::new(File::from(found)), size: u64::try_from(stat.st_size).ok() })
-                }
+                FileType::RegularFile => Ok(Object {
+                    body: Box::new(Counted(File::from(found))),
+                    size: u64::try_from(stat.st_size).ok(),
+                    tag: Some(tag(&stat)),
+                }),
                 FileType::Directory => Err(Error::IsDirectory),
                 _ => Err(Error::NotFound),
             },
             Err(error) if absent(error) => Err(Error::NotFound),
             Err(error) => Err(self.failed("open", key, error)),
         }
+    }
+
+    /// The checksum before the offset is of no use: files have none.
+    fn open_at(&self, key: &Path, tag: &str, offset: u64, _: &Digest) -> Result<Option<Object>> {
+        let Some(stat) = self.stat(key)?.filter(|stat| inode::tag(stat) == tag) else { return Ok(None) };
+        let mut file = match self.resolve(key, OFlags::RDONLY | OFlags::NONBLOCK) {
+            Ok(found) => File::from(found),
+            Err(error) if absent(error) => return Err(Error::NotFound),
+            Err(error) => return Err(self.failed("open", key, error)),
+        };
+        file.seek(SeekFrom::Start(offset)).map_err(|error| self.failed("seek", key, error))?;
+        let (body, size) = (Box::new(Counted(file)), u64::try_from(stat.st_size).ok());
+        Ok(Some(Object { body, size, tag: Some(tag.to_owned()) }))
     }
 
     fn create(&self, key: &Path) -> Result<Box<dyn Upload>> {
@@ -328,7 +345,9 @@ struct LocalUpload {
 
 impl Write for LocalUpload {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.staged.write(bytes)
+        let count = self.staged.write(bytes)?;
+        progress::STORED.add(count as u64);
+        Ok(count)
     }
 
     fn flush(&mut self) -> io::Result<()> {

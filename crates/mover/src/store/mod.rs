@@ -9,12 +9,15 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use crc_fast::Digest;
+
 use crate::codec::Codec;
 use crate::error::{Error, Result};
 
 pub mod encrypted;
 mod inode;
 pub mod local;
+pub mod remote;
 pub mod s3;
 mod walk;
 
@@ -43,6 +46,12 @@ pub trait Store: Send + Sync {
 
     /// Opens an object for reading from its start.
     fn open(&self, key: &Path) -> Result<Object>;
+
+    /// Opens an object at an offset; `None` when it is not the version with this tag any more, or
+    /// this backend cannot do it. `before` is the CRC64NVME of what comes before the offset.
+    fn open_at(&self, _key: &Path, _tag: &str, _offset: u64, _before: &Digest) -> Result<Option<Object>> {
+        Ok(None)
+    }
 
     /// Starts an upload; parents are made. A directory of that name is an error where there are
     /// directories.
@@ -113,6 +122,12 @@ pub trait Store: Send + Sync {
         Ok(())
     }
 
+    /// Refuses a repository, below a directory, whose objects this store would not show. Looks at
+    /// the first [`LOOKED_AT`] names.
+    fn refuse_mixture_below(&self, _dir: &Path) -> Result<()> {
+        Ok(())
+    }
+
     /// Removes what pushes that were killed left below a directory longer ago than this; gives
     /// how many. Hierarchical stores sweep by themselves.
     fn sweep(&self, _dir: &Path, _older_than: Duration) -> Result<u64> {
@@ -126,8 +141,9 @@ pub struct Object {
     /// knows of it; anything else is an error.
     pub body: Box<dyn Read>,
     /// Its size, where the backend says it before the end.
-    #[allow(dead_code, reason = "for layers that need to know where the end is")]
     pub size: Option<u64>,
+    /// What tells this version of it from any other, where the backend can.
+    pub tag: Option<String>,
 }
 
 /// An object on its way in; dropped without commit, nothing remains.

@@ -61,14 +61,43 @@ fn case_10_a_stopped_exec_stores_nothing() {
     let bench = Bench::new();
     let script = "head -c 3000000 /dev/zero; exec cat fifo";
     let fifo = bench.fifo("fifo");
-    let mut child = bench.command(["exec", "d/x", "--", "sh", "-c", script]).spawn().unwrap();
+    let child = bench.command(["exec", "d/x", "--", "sh", "-c", script]).spawn().unwrap();
     until("the data to arrive", || staged_size(&bench.repo("d")) == 3_000_000);
     signal(&child, "TERM");
-    until("the mover to end", || child.try_wait().unwrap().is_some());
+    // Also the command: it would hold our standard error.
+    let seen = finish(child);
+    assert_eq!(seen.exit, 143, "{seen:?}");
+    assert!(seen.stderr.ends_with("Error: stopped by signal 15, before it was complete\n"), "{seen:?}");
     assert!(names(&bench.repo("d")).is_empty());
-    // The command was left alone; it waits for a writer, and holds our standard error until then.
-    drop(fs::OpenOptions::new().read(true).write(true).open(fifo).unwrap());
+    drop(fifo);
+}
+
+#[test]
+fn case_10_a_stopped_exec_ends_the_whole_group() {
+    let bench = Bench::new();
+    // The command ignores the request to stop, and so does what it started.
+    let script =
+        "trap '' TERM; echo $$ >leader; sh -c 'echo $$ >member; exec cat fifo' & head -c 3000000 /dev/zero; wait";
+    bench.fifo("fifo");
+    let child = bench.command(["exec", "d/x", "--", "sh", "-c", script]).spawn().unwrap();
+    until("the data to arrive", || staged_size(&bench.repo("d")) == 3_000_000 && bench.work("member").exists());
+    signal(&child, "TERM");
     assert_eq!(finish(child).exit, 143);
+    assert!(names(&bench.repo("d")).is_empty());
+    for file in ["leader", "member"] {
+        let pid = fs::read_to_string(bench.work(file)).unwrap();
+        let stat = format!("/proc/{}/stat", pid.trim());
+        until("the command to be gone", || fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z ")));
+    }
+}
+
+#[test]
+fn exec_ends_a_command_whose_output_cannot_be_stored() {
+    let bench = Bench::new();
+    bench.put("d/file", b"1");
+    // The parent of the object is a file; the command would run for ever.
+    let child = bench.command(["exec", "d/file/x", "--", "sh", "-c", "while sleep 1; do :; done"]).spawn().unwrap();
+    finish(child).fails("push to \"d/file/x\"");
 }
 
 #[test]

@@ -77,6 +77,31 @@ fn precheck_cleans_up_after_itself() {
 }
 
 #[test]
+fn precheck_refuses_a_repository_of_the_other_encryption() {
+    let bench = Bench::new();
+    let run = |args: &[&str], envelope: bool, input: &[u8]| {
+        let mut command = bench.command(args);
+        command.env("DATASAFED_ENCRYPTION_ALGORITHM", "AES-256-CFB").env("DATASAFED_ENCRYPTION_PASS_PHRASE", "p");
+        if envelope {
+            command.env("DATASAFED_MOVER_ENVELOPE", "aead-v1");
+        }
+        crate::bench::feed(command, input)
+    };
+    run(&["precheck", "/repo"], false, b"").ok("");
+    run(&["precheck", "/repo"], true, b"").ok("");
+    run(&["push", "-", "/repo/ns/deep/x"], false, b"1").ok("");
+    run(&["precheck", "/repo"], false, b"").ok("");
+    let seen = run(&["precheck", "/repo"], true, b"");
+    let line = seen.fails("the repository holds \"ns/deep/x.enc\"");
+    assert!(line.contains("the first 1000 names were looked at"), "{line}");
+    assert_eq!(bench.result().reason, mover_protocol::Reason::Encrypt);
+    assert_eq!(names(&bench.repo("repo")), ["ns"], "nothing was written");
+    run(&["precheck", "/elsewhere"], true, b"").ok("");
+    run(&["push", "-", "/elsewhere/x"], true, b"1").ok("");
+    run(&["precheck", "/elsewhere"], false, b"").fails("the repository holds \"x.hfe\"");
+}
+
+#[test]
 fn precheck_failures_explain_themselves() {
     let bench = Bench::new();
     bench.put("file", b"1");

@@ -13,7 +13,9 @@ mod tunnel;
 
 pub use fault_proxy::{Fault, FaultProxy, Rule, Seen as SeenRequest};
 pub use moving::{Mover, Seen, feed, finish, random, signal};
-pub use server::{BUCKET, Server, rclone, versitygw, versitygw_with, versitygw_with_tls};
+pub use server::{
+    BUCKET, FTP_PASSWORD, Server, azure, ftp, rclone, versitygw, versitygw_with, versitygw_with_tls, webdav,
+};
 pub use tunnel::Tunnel;
 
 /// Generous: the machine of a CI job may be busy.

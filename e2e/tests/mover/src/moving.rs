@@ -34,6 +34,13 @@ impl Mover {
         Self { dir }
     }
 
+    /// For any configuration.
+    pub fn with_section(text: &str) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        fs::write(dir.path().join("datasafed.conf"), format!("[storage]\n{text}")).expect("a configuration");
+        Self { dir }
+    }
+
     /// The binary; this package does not build it.
     pub fn binary() -> PathBuf {
         let test = std::env::current_exe().expect("this test");

@@ -162,6 +162,75 @@ pub fn rclone() -> Server {
     })
 }
 
+/// `rclone serve webdav` over a directory, with a user and a password.
+pub fn webdav() -> Server {
+    let dir = tempfile::tempdir().expect("a directory");
+    let data = dir.path().join("data");
+    fs::create_dir_all(data.join(BUCKET)).expect("a directory");
+    start(dir, "http", |address| {
+        let words = ["serve", "webdav", "--user", "test", "--pass", FTP_PASSWORD, "--vfs-cache-mode", "off", "--addr"];
+        let mut command = vec![program("rclone").display().to_string()];
+        command.extend(words.into_iter().map(str::to_owned));
+        command.extend([address.to_owned(), data.display().to_string()]);
+        command
+    })
+}
+
+/// Password of the FTP and WebDAV servers, for the user `test`.
+pub const FTP_PASSWORD: &str = "p#w d;";
+
+/// An FTP server over a directory, with a certificate where asked for. `None`, and the reason on
+/// standard output, where the Python package is missing.
+pub fn ftp(tls: bool) -> Option<Server> {
+    let state = std::env::var_os("HOLDFAST_STATE").unwrap_or_else(|| "/var/lib/holdfast-e2e".into());
+    let packages = PathBuf::from(state).join("python");
+    if !packages.join("pyftpdlib").is_dir() {
+        println!("SKIPPED(the Python package pyftpdlib is missing: run e2e/s3/build.sh where PyPI can be reached)");
+        return None;
+    }
+    let dir = tempfile::tempdir().expect("a directory");
+    let data = dir.path().join("data");
+    fs::create_dir_all(data.join(BUCKET)).expect("a directory");
+    let mut last = vec![data.display().to_string()];
+    if tls {
+        make_certificates(dir.path());
+        last.extend(["cert.pem", "key.pem"].map(|name| dir.path().join(name).display().to_string()));
+    }
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../s3/ftp_server.py");
+    Some(start(dir, "ftp", |address| {
+        let mut command = vec!["env".to_owned(), format!("PYTHONPATH={}", packages.display()), "python3".to_owned()];
+        command.extend([script.display().to_string(), address.to_owned()]);
+        command.extend(last.clone());
+        command
+    }))
+}
+
+/// The emulator of Azure with one container. `None`, and the reason on standard output, where the
+/// package is missing.
+pub fn azure() -> Option<Server> {
+    let state = std::env::var_os("HOLDFAST_STATE").unwrap_or_else(|| "/var/lib/holdfast-e2e".into());
+    let program = PathBuf::from(state).join("azurite/node_modules/.bin/azurite-blob");
+    if !program.exists() {
+        println!("SKIPPED(azurite is missing: run e2e/s3/build.sh where npm is installed and its registry reached)");
+        return None;
+    }
+    let dir = tempfile::tempdir().expect("a directory");
+    let data = dir.path().join("data");
+    fs::create_dir_all(&data).expect("a directory");
+    let server = start(dir, "http", |address| {
+        let (host, port) = address.split_once(':').unwrap_or((address, ""));
+        let words = ["--silent", "--skipApiVersionCheck", "--blobHost", host, "--blobPort", port, "--location"];
+        let mut command = vec!["node".to_owned(), program.display().to_string()];
+        command.extend(words.into_iter().map(str::to_owned));
+        command.push(data.display().to_string());
+        command
+    });
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../s3/azure_container.py");
+    let made = Command::new("python3").arg(script).args([server.address.as_str(), BUCKET]).status();
+    assert!(made.is_ok_and(|status| status.success()), "the container was not made");
+    Some(server)
+}
+
 /// Starts the words that follow, and ends them when the standard input ends: with the test process at the latest.
 const GUARD: &str = "exec 3<&0; \"$@\" </dev/null 3<&- & server=$!; \
     (cat <&3 >/dev/null; kill $server 2>/dev/null) & exec 3<&-; wait $server";

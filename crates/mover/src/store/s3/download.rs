@@ -78,7 +78,36 @@ pub fn open(client: Arc<Client>, bucket: String, key: Vec<u8>) -> Result<Object>
         expected,
         done: false,
     };
-    Ok(Object { body: Box::new(body), size: Some(size) })
+    let tag = Some(body.source.tag.clone()).filter(|tag| !tag.is_empty());
+    Ok(Object { body: Box::new(body), size: Some(size), tag })
+}
+
+/// Opens an object at an offset, if it is still the one with this tag. `before` is the checksum
+/// of what comes before, so that in the end that of the whole object can be compared.
+pub fn open_at(
+    client: Arc<Client>,
+    bucket: String,
+    key: Vec<u8>,
+    tag: &str,
+    offset: u64,
+    before: &Digest,
+) -> Result<Option<Object>> {
+    let head = match client.text(&Call::new("HEAD", &bucket, &key)) {
+        Ok((headers, _)) => headers,
+        Err(failure) => return Err(absent(failure)),
+    };
+    let size = header(&head, "content-length").and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
+    if tag.is_empty() || header(&head, "etag") != Some(tag) || offset > size {
+        return Ok(None);
+    }
+    let plan = Plan::new(None, tuning());
+    let source = Arc::new(Source { client, bucket, key, tag: tag.to_owned(), size });
+    let upto = size.min(offset + RANGE);
+    let first = Range::new(Arc::clone(&source), offset, upto, None);
+    let window = (upto < size).then(|| Window::start(&source, upto, plan.window())).transpose()?;
+    let (piece, used, expected, done) = (Vec::new(), 0, None, false);
+    let body = Download { source, first, window, at: offset, piece, used, crc: *before, expected, done };
+    Ok(Some(Object { body: Box::new(body), size: Some(size), tag: Some(tag.to_owned()) }))
 }
 
 /// A piece of an object that never changes under its name; its content authenticates itself.

@@ -214,14 +214,14 @@ fn instant(text: &str) -> Result<SystemTime> {
 /// The directories that keys in order imply, each once; names lie end to end, for there may be
 /// many.
 #[derive(Default)]
-struct Directories {
+pub struct Directories {
     names: Vec<u8>,
     last: Vec<u8>,
 }
 
 impl Directories {
     /// Adds the directories of a path that its predecessor did not have.
-    fn add(&mut self, path: &[u8], depth: usize) {
+    pub fn add(&mut self, path: &[u8], depth: usize) {
         let mut level = 0;
         for (at, _) in path.iter().enumerate().filter(|(_, byte)| **byte == b'/') {
             level += 1;
@@ -238,7 +238,8 @@ impl Directories {
         }
     }
 
-    fn visit(&self, visit: &mut Visit<'_>) -> Result<()> {
+    /// Visits them.
+    pub fn visit(&self, visit: &mut Visit<'_>) -> Result<()> {
         for path in self.names.split(|byte| *byte == 0).filter(|path| !path.is_empty()) {
             let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
             let entry = Entry {

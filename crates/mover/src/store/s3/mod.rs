@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use crc_fast::Digest;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use mover_protocol::Reason;
@@ -20,20 +21,20 @@ use crate::error::{Error, Result, say};
 use crate::ini::Ini;
 
 mod checksum;
-mod client;
+pub(super) mod client;
 mod download;
 mod failure;
-mod listing;
-mod memory;
+pub(super) mod listing;
+pub(super) mod memory;
 mod multipart;
 mod parts;
 mod removal;
 mod settings;
-mod sign;
-mod throttle;
-mod tls;
+pub(super) mod sign;
+pub(super) mod throttle;
+pub(super) mod tls;
 mod upload;
-mod xml;
+pub(super) mod xml;
 
 use client::{Call, Client, Payload, header, text};
 use failure::CallResult;
@@ -117,6 +118,11 @@ impl Store for S3Store {
     fn read_range(&self, key: &Path, offset: u64, length: u64) -> Result<Vec<u8>> {
         let place = self.object_place(key)?;
         download::piece(&self.client, &place.bucket, &place.key, offset, length)
+    }
+
+    fn open_at(&self, key: &Path, tag: &str, offset: u64, before: &Digest) -> Result<Option<Object>> {
+        let place = self.object_place(key)?;
+        download::open_at(Arc::clone(&self.client), place.bucket, place.key, tag, offset, before)
     }
 
     fn create(&self, key: &Path) -> Result<Box<dyn Upload>> {

@@ -23,6 +23,13 @@ impl<R: Read> Throttled<R> {
     }
 }
 
+impl<R> Throttled<R> {
+    /// The body again.
+    pub fn into_inner(self) -> R {
+        self.inner
+    }
+}
+
 impl<R: Read> Read for Throttled<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let Some(limit) = self.limit else { return self.inner.read(buffer) };

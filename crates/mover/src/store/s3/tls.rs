@@ -29,6 +29,23 @@ pub fn config(https: bool, verify: bool) -> TlsConfig {
     config.root_certs(RootCerts::new_with_certs(&roots)).build()
 }
 
+/// The same trust for protocols that are not HTTP.
+pub fn client_config() -> Arc<rustls::ClientConfig> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add_parsable_certificates(
+        webpki_root_certs::TLS_SERVER_ROOT_CERTS
+            .iter()
+            .cloned()
+            .chain(files().iter().flat_map(|file| read(file)).map(|found| found.der().to_vec().into())),
+    );
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    // The defaults of a provider are always consistent.
+    let builder = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap_or_else(|_| rustls::ClientConfig::builder());
+    Arc::new(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
 /// Certificate files that the environment names, and those beside the executable.
 fn files() -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = env::var_os("SSL_CERT_FILE").map(PathBuf::from).into_iter().collect();

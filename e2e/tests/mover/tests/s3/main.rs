@@ -18,5 +18,6 @@ mod encrypted;
 mod faults;
 mod large;
 mod locks;
+mod partial;
 mod requests;
 mod transcript;
