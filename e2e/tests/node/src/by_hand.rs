@@ -11,7 +11,7 @@ use test_kit::wait;
 
 /// Where scripts look for the mover.
 const BIN: &str = "/bin/datasafed";
-/// What a script says about its backup; the kubelet puts it into the pod's status.
+/// What a script says about its backup.
 const INFO: &str = "/dp-manager/backup.info";
 
 /// A repository as pods see it.
@@ -130,6 +130,13 @@ impl Node {
             image = image.replace(&pattern, variable["value"].as_str().unwrap_or_default());
         }
         env.push(reach);
+        let mut command = what["command"].as_array().expect("a command").clone();
+        if spec["backupType"] != "Continuous" {
+            // What it says about its backup goes into the pod's status.
+            let shell = command[0].clone();
+            let tell = format!("\"$@\" || exit; if [ -s {INFO} ]; then cat {INFO} >/dev/termination-log; fi");
+            command.splice(0..0, [shell, json!("-c"), json!(tell), json!("action")]);
+        }
         env.push(json!({"name": "DP_DATASAFED_BIN_PATH", "value": BIN}));
         let mut volumes = vec![
             volume,
@@ -153,8 +160,7 @@ impl Node {
                 "initContainers": [{"name": "dp-copy-datasafed", "image": mover, "command": ["/datasafed", "install", BIN],
                     "securityContext": {"runAsUser": 0},
                     "volumeMounts": [{"name": "dp-datasafed-bin", "mountPath": BIN}]}],
-                "containers": [{"name": "action", "image": image, "command": what["command"], "env": env, "volumeMounts": mounts,
-                    "terminationMessagePath": INFO,
+                "containers": [{"name": "action", "image": image, "command": command, "env": env, "volumeMounts": mounts,
                     "securityContext": {"runAsUser": 0, "allowPrivilegeEscalation": false, "capabilities": {
                         "drop": ["ALL"], "add": ["DAC_OVERRIDE", "CHOWN", "FOWNER", "SETUID", "SETGID", "KILL"]}}}],
             },

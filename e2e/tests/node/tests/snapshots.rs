@@ -1,8 +1,9 @@
 //! Volume snapshots of the one-node cluster itself: what other tests stand on.
 
-use e2e_node::node;
+use e2e_node::{node, run, workspace};
 use kube::api::DeleteParams;
 use serde_json::json;
+use std::process::Command;
 use test_kit::wait;
 
 const IMAGE: &str = "docker.io/local/busybox:1";
@@ -57,4 +58,10 @@ async fn a_snapshot_is_of_one_moment_and_a_claim_from_it_has_its_files() {
     wait::watch_until_gone(&snapshots, "snap", e2e_node::PATIENCE).await;
     assert_eq!(node.exec("copy", &["cat", "/data/kept"]), "kept");
     node.leave().await;
+}
+
+#[test]
+fn the_drivers_own_tests_pass() {
+    let driver = workspace().join("e2e/csi");
+    run(Command::new("go").current_dir(driver).env("CGO_ENABLED", "0").args(["test", "-mod=readonly", "./driver"]));
 }

@@ -7,9 +7,8 @@ mod postgresql;
 mod redis;
 
 use e2e_node::by_hand::{Action, Left, Repository, backup_env};
-use e2e_node::{Node, PATIENCE, run, workspace};
+use e2e_node::{Node, PATIENCE};
 use serde_json::Value;
-use std::process::Command;
 use test_kit::wait;
 
 /// The policy's directory in the repository.
@@ -43,17 +42,6 @@ fn told(left: &Left) -> (String, String) {
     let (start, end) = (time("start"), time("end"));
     assert!(start <= end && end.ends_with('Z'), "{left:?}");
     (start, end)
-}
-
-#[test]
-fn every_script_of_an_addon_is_clean() {
-    // The scripts lie within YAML, where the linter of the other scripts does not look.
-    let out = run(Command::new(workspace().join("e2e/addons/lint.sh")).env("PATH", path()));
-    assert!(out.contains("scripts"), "{out}");
-}
-
-fn path() -> String {
-    std::env::var("PATH").unwrap_or_default()
 }
 
 /// Waits for what a command in a pod prints.

@@ -39,7 +39,8 @@ async fn mariadb_files_and_a_chain_of_three_restore_each_link() {
     let full = node.action_set("mariadb/actionset-physical.yaml").await;
     let incremental = node.action_set("mariadb/actionset-incremental.yaml").await;
     sql(&node, "mariadb-0", TABLE);
-
+    // A checkpoint as young as may be: it is where the next link begins.
+    sql(&node, "mariadb-0", "SET GLOBAL innodb_max_dirty_pages_pct_lwm = 0, innodb_max_dirty_pages_pct = 0");
     // What the operator tells each link about the ones before it.
     let chain = |link: usize| {
         let names = ["base", "one", "two"];
@@ -55,6 +56,12 @@ async fn mariadb_files_and_a_chain_of_three_restore_each_link() {
     let mut sizes = Vec::new();
     for link in 0..3 {
         insert(&node, if link == 0 { 30_000 } else { 500 });
+        wait::eventually(PATIENCE, "what was written is in the files", async || {
+            let age = "SELECT variable_value FROM information_schema.global_status WHERE variable_name = 'INNODB_CHECKPOINT_AGE'";
+            let age = sql(&node, "mariadb-0", age);
+            if age.parse::<u64>().is_ok_and(|bytes| bytes < 100_000) { Ok(()) } else { Err(age) }
+        })
+        .await;
         sums.push(sql(&node, "mariadb-0", SUM));
         let set = if link == 0 { &full } else { &incremental };
         let left = node.action(&backup(set, "backup", chain(link), Some(SOURCE)), &BUCKET).await;
@@ -79,10 +86,11 @@ async fn mariadb_files_and_a_chain_of_three_restore_each_link() {
     node.leave().await;
 }
 
-/// Writes into two tables of an engine without transactions, one after the other, until it is killed.
-const WRITER: &str = "export MYSQL_PWD=$MARIADB_ROOT_PASSWORD; i=0; while :; do i=$((i+1)); \
+/// Writes into two tables of an engine without transactions, one after the other, until its connection is killed. Nothing
+/// of it may hold the streams of the `kubectl exec` that starts it.
+const WRITER: &str = "export MYSQL_PWD=$MARIADB_ROOT_PASSWORD; (i=0; while :; do i=$((i+1)); \
     echo \"INSERT INTO shop.a (n) VALUES ($i); INSERT INTO shop.z (n) VALUES ($i);\"; done | \
-    nohup mariadb -h 127.0.0.1 -u root >/tmp/writer.log 2>&1 & echo $! >/tmp/writer.pid";
+    mariadb -h 127.0.0.1 -u root) </dev/null >/tmp/writer.log 2>&1 &";
 const COUNTS: &str = "SELECT (SELECT COUNT(*) FROM shop.a), (SELECT COUNT(*) FROM shop.z)";
 
 fn counts(node: &Node, pod: &str) -> (u64, u64) {
@@ -119,7 +127,9 @@ async fn mariadb_dump_under_lock_is_of_one_moment() {
     // Who writes goes on after it.
     let now = counts(&node, "mariadb-0").1;
     until_written(&node, now).await;
-    node.exec("mariadb-0", &["bash", "-c", "kill $(cat /tmp/writer.pid)"]);
+    let writer = "SELECT id FROM information_schema.processlist WHERE id <> CONNECTION_ID()";
+    let writer = sql(&node, "mariadb-0", writer);
+    sql(&node, "mariadb-0", &format!("KILL {writer}"));
 
     sql(&node, "mariadb-0", "DROP DATABASE shop");
     let action = Action { pod: "restore", set: &set, at: "/restore/postReady/0/job", volume: None, env };
