@@ -7,7 +7,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, Seek, SeekFrom};
 use std::num::NonZeroUsize;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
@@ -19,11 +19,12 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use super::inode::{self, Found, absent, entry, not_there, tag};
+use super::local_upload::LocalUpload;
 use super::walk::walk;
 use super::{Entry, Kind, LOOKED_AT, Object, Store, Upload, Visit};
 use crate::error::{Error, Result};
 use crate::paths::is_temporary;
-use crate::progress::{self, Counted};
+use crate::progress::Counted;
 use crate::staging::{Staged, sweep_stale, sync_dir};
 
 /// A store below one directory.
@@ -167,7 +168,7 @@ impl Store for LocalStore {
             match Staged::create(dir, 0o666) {
                 Ok(staged) => {
                     let target = self.shown(key);
-                    return Ok(Box::new(LocalUpload { staged, name, target }));
+                    return Ok(Box::new(LocalUpload::new(staged, name, target)));
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound && !last => {}
                 Err(error) => return Err(self.failed("create", key, error)),
@@ -333,32 +334,6 @@ impl LocalStore {
             }
         }
         Ok(())
-    }
-}
-
-/// An upload into a local store.
-struct LocalUpload {
-    staged: Staged,
-    name: OsString,
-    target: PathBuf,
-}
-
-impl Write for LocalUpload {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = self.staged.write(bytes)?;
-        progress::STORED.add(count as u64);
-        Ok(count)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.staged.flush()
-    }
-}
-
-impl Upload for LocalUpload {
-    fn commit(self: Box<Self>) -> Result<()> {
-        let target = self.target.display().to_string();
-        self.staged.commit(&self.name).map_err(|error| Error::io(format!("commit {target}"), error))
     }
 }
 
