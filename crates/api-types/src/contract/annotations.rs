@@ -154,6 +154,10 @@ keys! {
     EXPECTED_JOBS = "holdfast.dev/expected-jobs";
     /// On a restored account secret: UID of the Backup its password came from; written once.
     RESTORED_FROM_BACKUP = "holdfast.dev/restored-from-backup";
+    /// Token of the user on a BackupRepo: check it now.
+    RECHECK = "holdfast.dev/recheck";
+    /// `aead-v1` on a BackupRepo: encrypted backups made from now on are authenticated envelopes.
+    ENVELOPE = "holdfast.dev/envelope";
     /// `namespace/name` of the Backup that an object of another namespace belongs to.
     BACKUP_OBJECT = "holdfast.dev/backup-object";
 }
