@@ -122,7 +122,8 @@ impl Node {
         let (volume, mount, reach) = self.reach(repository).await;
         let spec = &action.set["spec"];
         let what = spec.pointer(action.at).unwrap_or_else(|| panic!("no {} in {spec}", action.at));
-        let mut env: Vec<Value> = action.env.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
+        let mut env: Vec<Value> =
+            action.env.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
         env.extend(spec["env"].as_array().cloned().unwrap_or_default());
         let mut image = what["image"].as_str().expect("an image").to_owned();
         for variable in &env {
@@ -183,7 +184,8 @@ impl Node {
         assert_eq!(phase(&found) == "Succeeded", wanted, "{pod}: {log}");
         let statuses = found.status.and_then(|s| s.container_statuses).unwrap_or_default();
         let told = statuses.into_iter().filter_map(|s| s.state?.terminated?.message).next().unwrap_or_default();
-        let info = if told.is_empty() { Value::Null } else { serde_json::from_str(&told).expect("backup.info is JSON") };
+        let info =
+            if told.is_empty() { Value::Null } else { serde_json::from_str(&told).expect("backup.info is JSON") };
         self.remove_pod(pod).await;
         Left { info, log }
     }
@@ -232,9 +234,13 @@ impl Node {
             "accessModes": ["ReadWriteOnce"], "storageClassName": class, "resources": {"requests": {"storage": size}},
         });
         if let Some(snapshot) = snapshot {
-            spec["dataSource"] = json!({"apiGroup": "snapshot.storage.k8s.io", "kind": "VolumeSnapshot", "name": snapshot});
+            spec["dataSource"] =
+                json!({"apiGroup": "snapshot.storage.k8s.io", "kind": "VolumeSnapshot", "name": snapshot});
         }
-        self.apply(&json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name}, "spec": spec})).await;
+        self.apply(
+            &json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name}, "spec": spec}),
+        )
+        .await;
     }
 
     /// A volume snapshot of a claim, once it can be used.

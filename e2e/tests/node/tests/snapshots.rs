@@ -13,9 +13,10 @@ async fn a_snapshot_is_of_one_moment_and_a_claim_from_it_has_its_files() {
     let node = node("snapshots").await;
     node.script("e2e/csi/install.sh", &[]);
     node.new_claim("data", "csi-wffc", "64Mi", None).await;
-    // The second file is never ahead of the first, and never more than one behind: at one moment.
-    let write = "echo kept >/data/kept; i=0; while :; do i=$((i+1)); echo $i >/data/new; mv /data/new /data/a; \
-        head -c 100000 /dev/zero >/data/fill$((i%40)); echo $i >/data/new; mv /data/new /data/z; done";
+    // The last file is never ahead of the first, and never more than one behind: at one moment. What lies between them takes a
+    // copy long enough for many more.
+    let write = "echo kept >/data/kept; head -c 64000000 /dev/urandom >/data/middle; i=0; while :; do i=$((i+1)); \
+        echo $i >/data/new; mv /data/new /data/a; echo $i >/data/new; mv /data/new /data/z; done";
     let pod = |name: &str, claim: &str, command: &str| {
         json!({
             "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name},

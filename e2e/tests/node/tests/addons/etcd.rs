@@ -11,7 +11,7 @@ async fn etcd_snapshot_restores_its_keys() {
     let keys = |pod: &str| node.exec(pod, &["sh", "-c", "etcdctl get /key --prefix | md5sum"]);
     for (repository, claim) in [(DIRECTORY, "copy"), (BUCKET, "other")] {
         let before = keys("etcd-0");
-        let env = environment("etcd", "", 2379, claim);
+        let env = environment(&node, "etcd", "", 2379, claim);
         told(&node.action(&backup(&set, "backup", env.clone(), None), &repository).await);
         node.exec("etcd-0", &["etcdctl", "put", "/key/later", claim]);
 

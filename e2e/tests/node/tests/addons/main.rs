@@ -11,9 +11,6 @@ use e2e_node::{Node, PATIENCE};
 use serde_json::Value;
 use test_kit::wait;
 
-/// The policy's directory in the repository.
-const ROOT: &str = "/try";
-
 /// An addon's database as a plain StatefulSet, ready, its images loaded.
 async fn database(name: &str) -> Node {
     let node = e2e_node::node(name).await;
@@ -23,9 +20,10 @@ async fn database(name: &str) -> Node {
     node
 }
 
-/// Environment of an action on the database: what [`backup_env`] says, and the connection.
-fn environment(database: &str, user: &str, port: u16, backup: &str) -> Vec<(&'static str, String)> {
-    let mut env = backup_env(ROOT, backup);
+/// Environment of an action on the database: what [`backup_env`] says, and the connection. The bucket outlives the test, so
+/// its namespace is the directory.
+fn environment(node: &Node, database: &str, user: &str, port: u16, backup: &str) -> Vec<(&'static str, String)> {
+    let mut env = backup_env(&format!("/{}", node.namespace), backup);
     env.push(("DP_DB_HOST", format!("{database}-0.{database}")));
     env.push(("DP_DB_PORT", port.to_string()));
     env.push(("DP_DB_USER", user.to_owned()));
@@ -54,7 +52,12 @@ async fn until_prints(node: &Node, pod: &str, command: &[&str], wanted: &str) {
 }
 
 /// The action of an ActionSet that takes a backup.
-fn backup<'a>(set: &'a Value, pod: &'a str, env: Vec<(&'a str, String)>, volume: Option<(&'a str, &'a str)>) -> Action<'a> {
+fn backup<'a>(
+    set: &'a Value,
+    pod: &'a str,
+    env: Vec<(&'a str, String)>,
+    volume: Option<(&'a str, &'a str)>,
+) -> Action<'a> {
     Action { pod, set, at: "/backup/backupData", volume, env }
 }
 

@@ -14,8 +14,8 @@ fn sql(node: &Node, pod: &str, statement: &str) -> String {
     node.exec(pod, &["bash", "-c", shell, "sql", statement])
 }
 
-fn env(name: &str) -> Vec<(&'static str, String)> {
-    environment("mariadb", "root", 3306, name)
+fn env(node: &Node, name: &str) -> Vec<(&'static str, String)> {
+    environment(node, "mariadb", "root", 3306, name)
 }
 
 const SUM: &str = "SELECT COUNT(*), MD5(GROUP_CONCAT(id, note ORDER BY id)) FROM shop.orders";
@@ -26,7 +26,13 @@ fn insert(node: &Node, rows: u32) {
     sql(node, "mariadb-0", &format!("SET GLOBAL group_concat_max_len = 10000000; {all}"));
 }
 
-async fn restore(node: &Node, set: &Value, claim: &str, env: Vec<(&'static str, String)>, repository: &super::Repository) -> String {
+async fn restore(
+    node: &Node,
+    set: &Value,
+    claim: &str,
+    env: Vec<(&'static str, String)>,
+    repository: &super::Repository,
+) -> String {
     node.new_claim(claim, "hostpath", "512Mi", None).await;
     node.action(&prepare(set, env, (claim, VOLUME)), repository).await;
     node.start_on("mariadb", claim, claim).await;
@@ -44,7 +50,7 @@ async fn mariadb_files_and_a_chain_of_three_restore_each_link() {
     // What the operator tells each link about the ones before it.
     let chain = |link: usize| {
         let names = ["base", "one", "two"];
-        let mut env = env(names[link]);
+        let mut env = env(&node, names[link]);
         if link > 0 {
             env.push(("DP_PARENT_BACKUP_NAME", names[link - 1].to_owned()));
             env.push(("DP_BASE_BACKUP_NAME", names[0].to_owned()));
@@ -121,7 +127,7 @@ async fn mariadb_dump_under_lock_is_of_one_moment() {
     let node = database("mariadb").await;
     let set = node.action_set("mariadb/actionset-dump.yaml").await;
     start_writer(&node).await;
-    let mut env = env("dump");
+    let mut env = env(&node, "dump");
     env.push(("consistency", "lock".to_owned()));
     told(&node.action(&backup(&set, "backup", env.clone(), None), &DIRECTORY).await);
     // Who writes goes on after it.

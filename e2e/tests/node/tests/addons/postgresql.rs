@@ -13,8 +13,8 @@ fn sql(node: &Node, pod: &str, database: &str, statement: &str) -> String {
     node.exec(pod, &["psql", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d", database, "-qAt", "-c", statement])
 }
 
-fn env(name: &str) -> Vec<(&'static str, String)> {
-    environment("postgresql", "postgres", 5432, name)
+fn env(node: &Node, name: &str) -> Vec<(&'static str, String)> {
+    environment(node, "postgresql", "postgres", 5432, name)
 }
 
 /// What the archiver says about itself, once its end is past `moment`.
@@ -45,7 +45,7 @@ async fn postgresql_comes_back_at_a_moment_between_two_backups() {
         })
         .await
     };
-    let mut continuous = env("log");
+    let mut continuous = env(&node, "log");
     continuous.push(("DP_ARCHIVE_INTERVAL", "1s".to_owned()));
     continuous.push(("DP_TTL_SECONDS", "3600".to_owned()));
     node.start_action(&backup(&log, "archive", continuous.clone(), Some(SOURCE)), &BUCKET).await;
@@ -54,7 +54,7 @@ async fn postgresql_comes_back_at_a_moment_between_two_backups() {
     archived_past(&node, "archive", &begun).await;
 
     sql(&node, "postgresql-0", "postgres", "CREATE TABLE t (n int); INSERT INTO t VALUES (1)");
-    told(&node.action(&backup(&full, "backup", env("full"), None), &BUCKET).await);
+    told(&node.action(&backup(&full, "backup", env(&node, "full"), None), &BUCKET).await);
     sql(&node, "postgresql-0", "postgres", "INSERT INTO t VALUES (2)");
     let second = a_moment().await;
     a_moment().await;
@@ -77,14 +77,17 @@ async fn postgresql_comes_back_at_a_moment_between_two_backups() {
     // To a moment before each row, and to the very last one that the archive promises.
     for (claim, moment, rows) in [("two", &second, "2"), ("three", &third, "3"), ("last", &last, "200000")] {
         node.new_claim(claim, "hostpath", "1Gi", None).await;
-        node.action(&prepare(&full, env("full"), (claim, VOLUME)), &BUCKET).await;
-        let mut to = env("log");
+        node.action(&prepare(&full, env(&node, "full"), (claim, VOLUME)), &BUCKET).await;
+        let mut to = env(&node, "log");
         to.push(("DP_RESTORE_TIME", moment.clone()));
         node.action(&prepare(&log, to, (claim, VOLUME)), &BUCKET).await;
         node.start_on("postgresql", claim, claim).await;
         let count = ["psql", "-U", "postgres", "-qAt", "-c", "SELECT count(*) FROM t WHERE NOT pg_is_in_recovery()"];
         until_prints(&node, claim, &count, rows).await;
-        assert_eq!(node.exec(claim, &["sh", "-c", "ls -d /var/lib/postgresql/restore-wal 2>/dev/null || echo gone"]), "gone");
+        assert_eq!(
+            node.exec(claim, &["sh", "-c", "ls -d /var/lib/postgresql/restore-wal 2>/dev/null || echo gone"]),
+            "gone"
+        );
         node.remove_pod(claim).await;
     }
     node.leave().await;
@@ -99,11 +102,16 @@ async fn postgresql_one_database_comes_back_and_the_others_stay() {
     sql(&node, "postgresql-0", "postgres", &format!("CREATE DATABASE \"{name}\""));
     sql(&node, "postgresql-0", "postgres", "CREATE TABLE kept (n int); INSERT INTO kept VALUES (1)");
     let url = "postgresql:///shop%20user%3Dnobody";
-    sql(&node, "postgresql-0", url, "CREATE TABLE orders AS SELECT i AS id, md5(i::text) AS note FROM generate_series(1, 10000) i");
+    sql(
+        &node,
+        "postgresql-0",
+        url,
+        "CREATE TABLE orders AS SELECT i AS id, md5(i::text) AS note FROM generate_series(1, 10000) i",
+    );
     let sum = "SELECT count(*), md5(string_agg(id || note, ',' ORDER BY id)) FROM orders";
     let before = sql(&node, "postgresql-0", url, sum);
 
-    let mut env = env("dump");
+    let mut env = env(&node, "dump");
     env.push(("database", name.to_owned()));
     told(&node.action(&backup(&set, "backup", env.clone(), None), &DIRECTORY).await);
     sql(&node, "postgresql-0", url, "DROP TABLE orders");

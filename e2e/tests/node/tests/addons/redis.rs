@@ -21,7 +21,7 @@ async fn redis_dump_restores_what_was_written_before_it() {
         // Between the rounds too: a dump that is older than the backup would not have it.
         cli("redis-0", &["SET", "round", claim]);
         let sum = cli("redis-0", &["EVAL", SUM, "0"]);
-        let env = environment("redis", "default", 6379, claim);
+        let env = environment(&node, "redis", "default", 6379, claim);
         told(&node.action(&backup(&set, "backup", env.clone(), Some(("data-redis-0", DATA))), &repository).await);
         cli("redis-0", &["SET", "round", "later"]);
 
