@@ -183,7 +183,7 @@ impl Node {
         let log = self.log_of(pod).await;
         assert_eq!(phase(&found) == "Succeeded", wanted, "{pod}: {log}");
         let statuses = found.status.and_then(|s| s.container_statuses).unwrap_or_default();
-        let told = statuses.into_iter().filter_map(|s| s.state?.terminated?.message).next().unwrap_or_default();
+        let told = statuses.into_iter().find_map(|s| s.state?.terminated?.message).unwrap_or_default();
         let info =
             if told.is_empty() { Value::Null } else { serde_json::from_str(&told).expect("backup.info is JSON") };
         self.remove_pod(pod).await;
@@ -202,7 +202,10 @@ impl Node {
         wait::watch_until_gone(&self.pods(), name, PATIENCE).await;
     }
 
-    /// An exec action, as `kubectl exec` runs it; the error is what it said.
+    /// An exec action, as `kubectl exec` runs it.
+    ///
+    /// # Errors
+    /// What it said when it failed.
     pub fn exec_action(&self, set: &Value, at: &str, pod: &str) -> Result<String, String> {
         let exec = set["spec"].pointer(at).unwrap_or_else(|| panic!("no {at}"));
         let mut command = Command::new(state().join("bin/kubectl"));
