@@ -37,8 +37,7 @@ struct Queues {
 }
 
 /// Starts the caches; [`fill_stores`] waits until they are filled.
-pub fn start_stores(runtime: &Runtime) -> Stores {
-    let stores = Stores::default();
+pub fn start_stores(stores: &Stores, runtime: &Runtime) {
     let (client, metrics, stop) = (&runtime.client, &runtime.metrics, &runtime.stop);
     let mut namespaces = runtime.settings.namespaces.clone();
     let all = Scope { namespaces: namespaces.clone(), labels: None };
@@ -61,7 +60,6 @@ pub fn start_stores(runtime: &Runtime) -> Stores {
     stores.claims.watch_namespaced(client, &with_own, metrics, stop);
     stores.jobs.watch_namespaced(client, &ours, metrics, stop);
     stores.pods.watch_namespaced(client, &ours, metrics, stop);
-    stores
 }
 
 /// Waits until every cache has listed once.
