@@ -18,6 +18,7 @@ use crc_fast::Digest;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
+use super::direct::Ahead;
 use super::inode::{self, Found, absent, entry, not_there, tag};
 use super::local_upload::LocalUpload;
 use super::walk::walk;
@@ -127,11 +128,11 @@ impl Store for LocalStore {
             .and_then(|found| Ok((rustix::fs::fstat(&found)?, found)));
         match opened {
             Ok((stat, found)) => match FileType::from_raw_mode(stat.st_mode) {
-                FileType::RegularFile => Ok(Object {
-                    body: Box::new(Counted(File::from(found))),
-                    size: u64::try_from(stat.st_size).ok(),
-                    tag: Some(tag(&stat)),
-                }),
+                FileType::RegularFile => {
+                    let size = u64::try_from(stat.st_size).unwrap_or(0);
+                    let body = Ahead::open(File::from(found), size).map_err(|error| self.failed("open", key, error))?;
+                    Ok(Object { body: Box::new(Counted(body)), size: Some(size), tag: Some(tag(&stat)) })
+                }
                 FileType::Directory => Err(Error::IsDirectory),
                 _ => Err(Error::NotFound),
             },

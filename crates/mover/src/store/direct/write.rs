@@ -1,19 +1,12 @@
-//! Writes long files past the page cache.
+//! Writing, in whole chunks.
 //!
-//! Enters: bytes of one new file, in order. Leaves: the file's content. Backups are larger than memory and nobody reads
-//! them again soon: in the page cache they cost more processor time than everything else about them, and push out what
-//! the database has there. The beginning of a file, and file systems that refuse, go through it as usual.
+//! Enters: bytes of one new file, in order. Leaves: the file's content. The beginning of a file, and file systems that
+//! refuse, go through the page cache as usual.
 
 use std::fs::File;
 use std::io::{self, Write};
 
-use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
-use rustix::io::Errno;
-
-/// Large enough that a disk far away is kept busy; a multiple of every block size.
-const CHUNK: usize = 4 * 1024 * 1024;
-/// Block size that every file system which writes directly can deal with.
-const ALIGNMENT: usize = 4096;
+use super::{CHUNK, Chunk, refused, set};
 
 /// How the next bytes are written.
 pub enum Direct {
@@ -27,9 +20,7 @@ pub enum Direct {
 
 /// A chunk that is being filled.
 pub struct Chunks {
-    /// Room for a chunk at an aligned address.
-    buffer: Vec<u8>,
-    start: usize,
+    chunk: Chunk,
     filled: usize,
 }
 
@@ -82,8 +73,7 @@ impl Direct {
     fn chunk(&mut self, file: &File) -> io::Result<()> {
         let Self::Chunks(chunks) = self else { return Ok(()) };
         match chunks.flush(file) {
-            // Some say it only now, or after a part of the chunk.
-            Err(error) if error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => self.finish(file),
+            Err(error) if refused(&error) => self.finish(file),
             outcome => outcome,
         }
     }
@@ -91,14 +81,12 @@ impl Direct {
 
 impl Chunks {
     fn new() -> Self {
-        let buffer = vec![0; CHUNK + ALIGNMENT];
-        let start = buffer.as_ptr().align_offset(ALIGNMENT).min(ALIGNMENT);
-        Self { buffer, start, filled: 0 }
+        Self { chunk: Chunk::new(), filled: 0 }
     }
 
     /// Fills the chunk; gives what it has no room for.
     fn take<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
-        let room = self.buffer.get_mut(self.start + self.filled..self.start + CHUNK).unwrap_or_default();
+        let room = self.chunk.bytes_mut().get_mut(self.filled..).unwrap_or_default();
         let (now, later) = bytes.split_at(bytes.len().min(room.len()));
         let (into, _) = room.split_at_mut(now.len());
         into.copy_from_slice(now);
@@ -110,7 +98,7 @@ impl Chunks {
     fn flush(&mut self, mut file: &File) -> io::Result<()> {
         let mut done = 0;
         let outcome = loop {
-            let left = self.buffer.get(self.start + done..self.start + self.filled).unwrap_or_default();
+            let left = self.chunk.bytes().get(done..self.filled).unwrap_or_default();
             if left.is_empty() {
                 break Ok(());
             }
@@ -121,16 +109,10 @@ impl Chunks {
                 Err(error) => break Err(error),
             }
         };
-        self.buffer.copy_within(self.start + done..self.start + self.filled, self.start);
+        self.chunk.bytes_mut().copy_within(done..self.filled, 0);
         self.filled -= done;
         outcome
     }
-}
-
-fn set(file: &File, direct: bool) -> io::Result<()> {
-    let mut flags = fcntl_getfl(file)?;
-    flags.set(OFlags::DIRECT, direct);
-    Ok(fcntl_setfl(file, flags)?)
 }
 
 #[cfg(test)]
