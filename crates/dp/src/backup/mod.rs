@@ -46,6 +46,7 @@ pub async fn reconcile(key: Key, context: Arc<Context>, hands: apply::Hands) -> 
     let now = controller_kit::clock::now();
     let mut seen = observe::observe(backup, &context);
     observe::confirm(&mut seen, &hands, now).await?;
+    observe::look_for_configuration(&mut seen, &hands.writer).await?;
     let plan = plan::plan(&seen, now);
     Box::pin(hands.apply(&seen, plan, &context)).await
 }

@@ -7,8 +7,12 @@ use super::{continuous, delete, select, snapshot};
 use crate::backup::apply::Hands;
 use crate::context::{Context, Stores};
 use crate::error::Error;
+use crate::repo::reach::{self, Purpose};
 use api_types::contract::{annotations, labels, pods};
-use api_types::dp::{ActionPhase, ActionStatus, ActionType, Backup, BackupPhase, BackupRepo, BackupType, RestorePhase};
+use api_types::dp::{
+    AccessMethod, ActionPhase, ActionStatus, ActionType, Backup, BackupPhase, BackupRepo, BackupType, RestorePhase,
+};
+use controller_kit::writes::Writer;
 use jiff::Timestamp;
 use job_runtime::observe::{JobState, observe as observe_job};
 use job_runtime::{owned_by, stall, stop};
@@ -32,7 +36,7 @@ pub fn observe(backup: Arc<Backup>, context: &Context) -> Observed {
     let repo = repo_name.and_then(|name| stores.repos.get("", &name));
     let recorded_claim = backup.status.as_ref().and_then(|s| s.persistent_volume_claim_name.clone());
     let claim = recorded_claim.or_else(|| repo.as_ref()?.status.as_ref()?.backup_pvc_name.clone());
-    let repo_claim_here = claim.is_some_and(|c| stores.claims.get(&namespace, &c).is_some());
+    let repo_here = claim.is_some_and(|c| stores.claims.get(&namespace, &c).is_some());
     let pods = pods_of(stores, &backup);
     let pods: Vec<&Pod> = pods.iter().map(AsRef::as_ref).collect();
     let outcomes = outcomes(&backup, stores, &pods);
@@ -49,7 +53,7 @@ pub fn observe(backup: Arc<Backup>, context: &Context) -> Observed {
         schedule,
         default_repos,
         repo,
-        repo_claim_here,
+        repo_here,
         outcomes,
     };
     if deleting {
@@ -149,6 +153,22 @@ pub async fn confirm(seen: &mut Observed, hands: &Hands, now: Timestamp) -> Resu
     if awaited {
         snapshot::apply::follow(hands, &backup, &found);
     }
+    Ok(())
+}
+
+/// Of a repository that the mover reaches by a configuration, the server knows whether that is in the namespace:
+/// Secrets are not cached. Asked for while something is to begin.
+pub async fn look_for_configuration(seen: &mut Observed, writer: &Writer) -> Result<(), Error> {
+    let backup = &seen.backup;
+    let fresh = matches!(backup.phase(), BackupPhase::New | BackupPhase::InProgress | BackupPhase::Deleting);
+    // An archive begins again after it failed to, and after it was completed.
+    let begins = fresh || continuous::is(backup) && backup.phase() != BackupPhase::Running;
+    let purpose = if backup.phase() == BackupPhase::Deleting { Purpose::Delete } else { Purpose::Write };
+    let Some(repo) = seen.repo.as_deref().filter(|r| begins && r.spec.access_method() == AccessMethod::Tool) else {
+        return Ok(());
+    };
+    let namespace = backup.namespace().unwrap_or_default();
+    seen.repo_here = reach::is_prepared(repo, &namespace, purpose, writer).await?;
     Ok(())
 }
 

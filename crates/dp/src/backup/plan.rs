@@ -7,7 +7,7 @@ use super::status::{Start, Storage};
 use super::{continuous, delete, inputs, select, storage};
 use crate::error::Stop;
 use crate::reasons;
-use api_types::contract::{FINALIZER, labels};
+use api_types::contract::{FINALIZER, annotations, labels};
 use api_types::dp::{
     ActionPhase, ActionSet, ActionSetSpec, Backup, BackupInputs, BackupMethod, BackupPhase, BackupPolicy, BackupRepo,
     BackupSchedule, BackupStatus, BackupStatusTarget, BackupTarget, BackupType,
@@ -35,8 +35,8 @@ pub struct Observed {
     pub default_repos: Vec<String>,
     /// The repository chosen.
     pub repo: Option<Arc<BackupRepo>>,
-    /// The repository's claim is in the backup's namespace.
-    pub repo_claim_here: bool,
+    /// The repository's claim, or the mover's configuration for it, is in the backup's namespace.
+    pub repo_here: bool,
     /// Backups of the namespace it may build on, or that build on it; only where that matters.
     pub family: Vec<Arc<Backup>>,
     /// What each recorded action's object came to, parallel to `status.actions`.
@@ -70,7 +70,7 @@ pub enum Plan {
     Refuse(Stop),
     /// Finalizer and labels come before anything else.
     Mark(BTreeMap<String, String>),
-    /// Ask the repository's controller for a claim here (wire label `wait-repo-preparation`).
+    /// Ask the repository's controller to prepare it here (wire label `wait-repo-preparation`).
     AskForRepo(Stop),
     /// Choose target pods, then store the status it runs under.
     Start(Box<Ready>),
@@ -255,8 +255,8 @@ fn prerequisites(seen: &Observed) -> Result<Plan, Stop> {
     let storage = match repo {
         None => None,
         Some(repo) => {
-            let storage = storage::of(backup, policy, repo, parent.as_ref())?;
-            if !seen.repo_claim_here {
+            let storage = storage::of(backup, policy, repo, parent.as_ref());
+            if !seen.repo_here {
                 return Ok(Plan::AskForRepo(being_prepared(&repo.name_any())));
             }
             Some(storage)
@@ -278,7 +278,7 @@ fn repository<'a>(seen: &'a Observed, policy: &BackupPolicy) -> Result<&'a Backu
     let repo = seen.repo.as_deref();
     let repo =
         repo.ok_or_else(|| Stop::wait(reasons::BACKUP_REPO_NOT_FOUND, format!("there is no BackupRepo {name}")))?;
-    select::check_repo(repo)?;
+    select::check_repo(repo, &seen.backup.namespace().unwrap_or_default())?;
     Ok(repo)
 }
 
@@ -300,6 +300,8 @@ fn wanted_labels(seen: &Observed, backup_type: &BackupType, repo: Option<&Backup
     ]);
     if let Some(repo) = repo {
         wanted.insert(labels::BACKUP_REPO_NAME.into(), repo.name_any());
+        let envelope = repo.annotations().get(annotations::ENVELOPE).cloned();
+        wanted.extend(envelope.filter(|e| !e.is_empty()).map(|e| (labels::ENVELOPE.to_owned(), e)));
     }
     if !backup.labels().contains_key(labels::MANAGED_BY) {
         wanted.insert(labels::MANAGED_BY.into(), labels::MANAGED_BY_DP.into());

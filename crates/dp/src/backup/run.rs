@@ -8,6 +8,7 @@ use super::{build, fold, snapshot, status, storage};
 use crate::context::Context;
 use crate::error::{Error, Stop};
 use crate::reasons;
+use crate::repo::reach::Purpose;
 use api_types::contract::events as event_reasons;
 use api_types::dp::{ActionSetSpec, Backup, BackupPhase, BackupStatus};
 use controller_kit::clock;
@@ -157,10 +158,14 @@ fn job_of(seen: &Observed, step: &Step<'_>, source: &Source<'_>, context: &Conte
         backoff_limit: kept.or_else(|| Some(seen.policy.as_ref()?.spec.backoff_limit())).unwrap_or(2),
         deadline: seen.limits.action.map(|limit| limit.as_secs().max(1)),
     };
-    let repository = storage::repository(backup, seen.repo.as_deref());
-    let repository = repository.as_ref();
+    let storage = storage::reached(backup, seen.repo.as_deref(), Purpose::Write);
+    let repo = backup.status.as_ref().and_then(|s| s.backup_repo_name.as_deref());
+    if let (Some(repo), None) = (repo, &storage) {
+        return Err(Stop::wait(reasons::BACKUP_REPO_NOT_FOUND, format!("there is no BackupRepo {repo}")));
+    }
+    let storage = storage.as_ref();
     match step.work {
-        Work::Data(data) => build::data_job(source, &step.name, data, repository, bounds, &context.pods),
+        Work::Data(data) => build::data_job(source, &step.name, data, storage, bounds, &context.pods),
         Work::Hook(hook) => match (&hook.exec, &hook.job) {
             (Some(exec), _) => Ok(build::exec::job(
                 backup,
@@ -171,7 +176,7 @@ fn job_of(seen: &Observed, step: &Step<'_>, source: &Source<'_>, context: &Conte
                 &context.exec,
                 context.pods.zero_resources,
             )),
-            (None, Some(job)) => build::hook_job(source, &step.name, job, repository, bounds, &context.pods),
+            (None, Some(job)) => build::hook_job(source, &step.name, job, storage, bounds, &context.pods),
             (None, None) => {
                 Err(Stop::terminal(reasons::INVALID_ACTION, format!("{}: it has neither exec nor job", step.name)))
             }

@@ -5,7 +5,7 @@ pub mod pod;
 pub mod saved;
 
 use super::env::Source;
-use crate::action::mover::Repository;
+use crate::action::mover::Storage;
 use crate::action::pod::PodSettings;
 use crate::error::Stop;
 use api_types::contract::names::{BACKUP_DATA_PREFIX, uid8};
@@ -84,7 +84,7 @@ pub fn data_job(
     from: &Source<'_>,
     action: &str,
     data: &BackupDataActionSpec,
-    repository: Option<&Repository>,
+    storage: Option<&Storage>,
     bounds: Bounds,
     settings: &PodSettings,
 ) -> Result<Job, Stop> {
@@ -97,7 +97,7 @@ pub fn data_job(
         more_env: vec![],
         restart_policy: "Never",
     };
-    let spec = pod::spec(from, &what, repository, settings)?;
+    let spec = pod::spec(from, &what, storage, settings)?;
     Ok(job(from.backup, action, spec, object, bounds))
 }
 
@@ -109,7 +109,7 @@ pub fn hook_job(
     from: &Source<'_>,
     action: &str,
     hook: &JobActionSpec,
-    repository: Option<&Repository>,
+    storage: Option<&Storage>,
     bounds: Bounds,
     settings: &PodSettings,
 ) -> Result<Job, Stop> {
@@ -121,7 +121,7 @@ pub fn hook_job(
         more_env: vec![],
         restart_policy: "Never",
     };
-    let spec = pod::spec(from, &what, repository, settings)?;
+    let spec = pod::spec(from, &what, storage, settings)?;
     Ok(job(from.backup, action, spec, None, bounds))
 }
 

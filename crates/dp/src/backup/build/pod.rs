@@ -3,7 +3,7 @@
 use super::saved;
 use crate::action::env::literal;
 use crate::action::image;
-use crate::action::mover::{self, Repository, mount};
+use crate::action::mover::{self, Storage, mount};
 use crate::action::pod::{self, PodSettings};
 use crate::backup::env::{self, Source};
 use crate::error::Stop;
@@ -36,7 +36,7 @@ pub struct Action<'a> {
 pub fn spec(
     from: &Source<'_>,
     action: &Action<'_>,
-    repository: Option<&Repository>,
+    storage: Option<&Storage>,
     settings: &PodSettings,
 ) -> Result<PodSpec, Stop> {
     let env = env::build(from)?;
@@ -91,7 +91,7 @@ pub fn spec(
     if on_node {
         place_beside(&mut spec, from);
     }
-    mover::inject(&mut spec, repository, &settings.mover_image, settings.zero_resources);
+    mover::inject(&mut spec, storage, &settings.mover_image, settings.zero_resources);
     if let Some(first) = spec.containers.first_mut() {
         first.env.get_or_insert_default().extend(action.more_env.iter().cloned());
     }

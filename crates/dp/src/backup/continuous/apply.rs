@@ -11,6 +11,7 @@ use crate::cluster::Cluster;
 use crate::context::Context;
 use crate::error::{Error, Stop};
 use crate::reasons;
+use crate::repo::reach::Purpose;
 use api_types::contract::{annotations, events as event_reasons, labels};
 use api_types::dp::{ActionSetSpec, Backup, BackupPhase, BackupStatus, BackupTarget};
 use controller_kit::clock;
@@ -172,9 +173,12 @@ async fn keep(
     };
     let Work::Archive(data) = step.work else { return Ok(Ok(())) };
     let source = Source { backup, actions, method: &look.method, target: step.target, pod };
-    let repository = storage::repository(backup, seen.repo.as_deref());
+    let storage = storage::reached(backup, seen.repo.as_deref(), Purpose::Write);
+    if storage.is_none() {
+        return Ok(Err(Stop::wait(reasons::BACKUP_REPO_NOT_FOUND, "the BackupRepo of this backup is gone")));
+    }
     let entry = plan::schedule_entry(seen);
-    let wanted = match build::set(&source, step, data, entry, repository.as_ref(), &context.pods) {
+    let wanted = match build::set(&source, step, data, entry, storage.as_ref(), &context.pods) {
         Ok(wanted) => wanted,
         Err(stop) => return Ok(Err(stop)),
     };

@@ -4,7 +4,7 @@
 //! native one without a shell (design D20); the selector holds only what never changes (§16.5).
 
 use crate::action::env::literal;
-use crate::action::mover::Repository;
+use crate::action::mover::Storage;
 use crate::action::pod::PodSettings;
 use crate::backup::build::{name_label, pod, with_owner, workload_labels};
 use crate::backup::chain::Step;
@@ -53,7 +53,7 @@ pub fn set(
     step: &Step<'_>,
     data: &BackupDataActionSpec,
     entry: Option<&SchedulePolicy>,
-    repository: Option<&Repository>,
+    storage: Option<&Storage>,
     settings: &PodSettings,
 ) -> Result<StatefulSet, Stop> {
     let backup = from.backup;
@@ -67,7 +67,7 @@ pub fn set(
         more_env: entry.map(schedule_env).unwrap_or_default(),
         restart_policy: "Always",
     };
-    let pod_spec = pod::spec(from, &action, repository, settings)?;
+    let pod_spec = pod::spec(from, &action, storage, settings)?;
     let selector = BTreeMap::from([
         (labels::BACKUP_NAME.to_owned(), name_label(&backup.name_any())),
         (labels::MANAGED_BY.to_owned(), labels::MANAGED_BY_DP.to_owned()),

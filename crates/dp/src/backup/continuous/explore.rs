@@ -78,7 +78,7 @@ impl World {
             schedule: Some(Arc::new(schedule)),
             default_repos: vec![],
             repo: Some(Arc::new(repo)),
-            repo_claim_here: true,
+            repo_here: true,
             family: vec![],
             outcomes: vec![],
             workloads_left: self.set_seen.is_some(),

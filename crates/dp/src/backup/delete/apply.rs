@@ -8,6 +8,7 @@ use crate::backup::{inputs, snapshot, status, storage};
 use crate::context::Context;
 use crate::error::Error;
 use crate::reasons;
+use crate::repo::reach::Purpose;
 use api_types::contract::{FINALIZER, events as event_reasons, labels};
 use api_types::dp::{Backup, BackupPhase};
 use job_runtime::Ensured;
@@ -45,8 +46,8 @@ pub async fn apply(hands: &Hands, seen: &Observed, plan: Plan, context: &Context
             }
         }
         Plan::Files { path } => {
-            if let Some(repository) = storage::repository(backup, seen.repo.as_deref()) {
-                let job = job::job(backup, &path, &repository, &context.pods);
+            if let Some(storage) = storage::reached(backup, seen.repo.as_deref(), Purpose::Delete) {
+                let job = job::job(backup, &path, &storage, &context.pods);
                 ensure(hands, backup, &job).await?;
             }
         }
@@ -83,8 +84,8 @@ async fn run_before(hands: &Hands, seen: &Observed, place: usize, context: &Cont
     let backup = seen.backup.as_ref();
     let Some(actions) = seen.actions() else { return Ok(()) };
     let pod = database(hands, backup, place).await?;
-    let repository = storage::repository(backup, seen.repo.as_deref());
-    match pre_delete::job(backup, actions, place, pod.as_ref(), repository.as_ref(), &context.pods) {
+    let storage = storage::reached(backup, seen.repo.as_deref(), Purpose::Delete);
+    match pre_delete::job(backup, actions, place, pod.as_ref(), storage.as_ref(), &context.pods) {
         Ok(Some(job)) => {
             let namespace = backup.namespace().unwrap_or_default();
             match context.workers.ensure(&hands.writer, &namespace).await {

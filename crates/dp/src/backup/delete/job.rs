@@ -1,6 +1,7 @@
 //! The Jobs of a deletion (behaviour-backup §6.9; no shell of ours: D2, D31). Pure.
 
-use crate::action::mover::{self, Repository};
+use crate::action::env::literal;
+use crate::action::mover::{self, Repository, Storage};
 use crate::action::pod;
 use crate::action::pod::PodSettings;
 use api_types::contract::names::{DELETE_INFIX, uid8};
@@ -15,6 +16,7 @@ use kube::{Resource, ResourceExt};
 use std::collections::BTreeMap;
 
 const BACKOFF_LIMIT: i32 = 2;
+const KOPIA_MAINTENANCE: &str = "DATASAFED_KOPIA_MAINTENANCE";
 
 /// `<uid8>-delete-<backup>`.
 pub fn job_name(backup: &Backup) -> String {
@@ -24,15 +26,16 @@ pub fn job_name(backup: &Backup) -> String {
 }
 
 /// Deletes `path` and the directories above it that become empty.
-pub fn job(backup: &Backup, path: &str, repository: &Repository, settings: &PodSettings) -> Job {
+pub fn job(backup: &Backup, path: &str, storage: &Storage, settings: &PodSettings) -> Job {
     let shell = Shell {
         name: job_name(backup),
         image: settings.mover_image.clone(),
         command: vec!["/datasafed".into(), "delete".into(), path.into()],
-        env: vec![],
+        // A deduplicating repository is tidied up where something was removed from it.
+        env: storage.deduplicated.iter().map(|_| literal(KOPIA_MAINTENANCE, "true")).collect(),
         account: None,
     };
-    self::shell(backup, shell, Some(repository), settings)
+    self::shell(backup, shell, Some(storage), settings)
 }
 
 /// What a Job of a deletion runs.
@@ -51,14 +54,17 @@ pub struct Shell {
 
 /// The Job. It carries neither the backup's labels nor its name, so that it is not taken for one of the backup's
 /// workloads.
-pub fn shell(backup: &Backup, shell: Shell, repository: Option<&Repository>, settings: &PodSettings) -> Job {
+pub fn shell(backup: &Backup, shell: Shell, storage: Option<&Storage>, settings: &PodSettings) -> Job {
+    // Files on a volume belong to whom the action ran as; an object store does not ask for root (design D12).
+    let ours = shell.account.is_none();
+    let restricted = ours && matches!(storage.map(|s| &s.repository), Some(Repository::Tool { .. }));
     let mut container = Container {
         name: pods::CONTAINER_DELETER.into(),
         image: Some(shell.image),
         image_pull_policy: Some("IfNotPresent".into()),
         command: Some(shell.command),
         env: (!shell.env.is_empty()).then_some(shell.env),
-        security_context: Some(pod::action_container()),
+        security_context: Some(if restricted { pod::restricted_container() } else { pod::action_container() }),
         ..Container::default()
     };
     if settings.zero_resources {
@@ -69,10 +75,10 @@ pub fn shell(backup: &Backup, shell: Shell, repository: Option<&Repository>, set
         restart_policy: Some("Never".into()),
         automount_service_account_token: shell.account.is_none().then_some(false),
         service_account_name: shell.account,
-        security_context: Some(PodSecurityContext::default()),
+        security_context: Some(if restricted { pod::restricted_pod() } else { PodSecurityContext::default() }),
         ..PodSpec::default()
     };
-    mover::inject(&mut spec, repository, &settings.mover_image, settings.zero_resources);
+    mover::inject(&mut spec, storage, &settings.mover_image, settings.zero_resources);
     let labels = BTreeMap::from([
         (labels::MANAGED_BY.to_owned(), labels::MANAGED_BY_DP.to_owned()),
         (OWNER_UID_LABEL.to_owned(), backup.uid().unwrap_or_default()),

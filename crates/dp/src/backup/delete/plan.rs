@@ -2,9 +2,10 @@
 
 use super::pre_delete;
 use crate::backup::plan::{Observed, being_prepared};
-use crate::backup::select;
+use crate::backup::{select, storage};
 use crate::error::Stop;
 use crate::reasons;
+use crate::repo::reach::Purpose;
 use api_types::contract::FINALIZER;
 use api_types::dp::{Backup, BackupPhase, DeletionPolicy};
 use job_runtime::observe::JobState;
@@ -96,12 +97,12 @@ fn files(seen: &Observed) -> Option<Plan> {
     let backup = &seen.backup;
     let status = backup.status.as_ref();
     let path = status.and_then(|s| s.path.clone()).unwrap_or_default();
-    let claim = status.and_then(|s| s.persistent_volume_claim_name.clone()).unwrap_or_default();
     // A path that does not name the backup is never deleted; without the repository nothing can be.
     let named = path.split('/').any(|part| part == backup.name_any());
-    let repo = seen.repo.as_ref().filter(|_| named && !claim.is_empty())?;
-    let here = seen.repo_claim_here;
-    let wait = |plan: Plan| match select::check_repo(repo) {
+    let repo = seen.repo.as_ref().filter(|_| named)?;
+    storage::reached(backup, Some(repo), Purpose::Delete)?;
+    let here = seen.repo_here;
+    let wait = |plan: Plan| match select::check_repo(repo, &backup.namespace().unwrap_or_default()) {
         _ if here => plan,
         Err(stop) => Plan::Blocked(stop),
         Ok(()) => Plan::AskForRepo(being_prepared(&repo.name_any())),

@@ -3,7 +3,7 @@
 use super::job::Shell;
 use crate::action::env::{literal, merge};
 use crate::action::image;
-use crate::action::mover::{self, Repository};
+use crate::action::mover::{self, Storage};
 use crate::action::pod::PodSettings;
 use crate::backup::{env, paths};
 use crate::error::Stop;
@@ -50,7 +50,7 @@ pub fn job(
     actions: &ActionSetSpec,
     place: usize,
     pod: Option<&Pod>,
-    repository: Option<&Repository>,
+    storage: Option<&Storage>,
     settings: &PodSettings,
 ) -> Result<Option<Job>, Stop> {
     let Some(pre_delete) = actions.backup.as_ref().and_then(|b| b.pre_delete.as_ref()) else { return Ok(None) };
@@ -65,7 +65,7 @@ pub fn job(
         env,
         account: Some(settings.worker_account.clone()),
     };
-    Ok(Some(super::job::shell(backup, shell, repository, settings)))
+    Ok(Some(super::job::shell(backup, shell, storage, settings)))
 }
 
 fn environment(
@@ -114,8 +114,8 @@ mod tests {
                 "targets": [{"name": "s0"}, {"name": "s1"}]},
         }));
         assert_eq!(names(&backup, Some(&actions)), ["11112222-predelete-0-s0-b", "11112222-predelete-1-s1-b"]);
-        let repository = Repository::Mounted { claim: "c".into() };
-        let job = job(&backup, &actions, 1, None, Some(&repository), &settings).unwrap().unwrap();
+        let storage = Storage::of(&backup, mover::Repository::Mounted { claim: "c".into() });
+        let job = job(&backup, &actions, 1, None, Some(&storage), &settings).unwrap().unwrap();
         let pod = job.spec.unwrap().template.spec.unwrap();
         assert_eq!(pod.service_account_name.as_deref(), Some("worker"));
         let container = &pod.containers[0];
