@@ -186,7 +186,8 @@ fn context(args: &Args, stores: &Stores) -> Context {
         ),
         limits: Limits {
             start: SignedDuration::from_secs(args.action_start_seconds.into()),
-            action: Some(SignedDuration::from_secs(args.action_deadline_seconds.into())).filter(|d| d.is_positive()),
+            action: Some(SignedDuration::from_secs(args.action_deadline_seconds.into()))
+                .filter(SignedDuration::is_positive),
         },
         workers: Workers::new(names),
         keys: Arc::new(KeyRing::new(

@@ -53,7 +53,7 @@ impl Hands {
                 start::start(self, seen, *ready, context).await?;
                 return Ok(by(plan::waits_until(seen)));
             }
-            Plan::Run(run) => return run::run(self, seen, *run, context).await,
+            Plan::Run(run) => return Box::pin(run::run(self, seen, *run, context)).await,
             Plan::Follow => return Box::pin(continuous::apply::follow(self, seen, context)).await,
             Plan::CleanUp => self.stop_workloads(backup, context).await?,
             Plan::Cancel(jobs) => self.cancel(backup, &jobs).await?,

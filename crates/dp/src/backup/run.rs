@@ -127,7 +127,7 @@ pub async fn begin(
     let source = Source { backup, actions: actions.as_ref().unwrap_or(&none), method, target: step.target, pod: &pod };
     let job = match job_of(seen, step, &source, context) {
         Ok(job) => job,
-        Err(stop) => return Ok(Err(stop)),
+        Err(refused) => return Ok(Err(refused)),
     };
     let namespace = backup.namespace().unwrap_or_default();
     if step.is_exec() {

@@ -10,7 +10,7 @@ use crate::action::pod::PodSettings;
 use crate::error::Stop;
 use api_types::contract::names::{BACKUP_DATA_PREFIX, uid8};
 use api_types::contract::{annotations, labels, pods};
-use api_types::dp::{Backup, BackupDataActionSpec, JobActionSpec};
+use api_types::dp::{Backup, BackupDataActionSpec, JobActionSpec, SyncProgress};
 use controller_kit::names;
 use job_runtime::OWNER_UID_LABEL;
 use k8s_openapi::api::batch::v1::{Job, JobSpec};
@@ -92,7 +92,7 @@ pub fn data_job(
     let what = pod::Action {
         container: pods::CONTAINER_BACKUP_DATA.into(),
         job: &data.job(),
-        agent_seconds: data.sync_progress.as_ref().filter(|s| s.enabled()).map(|s| s.interval_seconds()),
+        agent_seconds: data.sync_progress.as_ref().filter(|s| s.enabled()).map(SyncProgress::interval_seconds),
         saves_object: object.is_some(),
         more_env: vec![],
         restart_policy: "Never",

@@ -180,7 +180,7 @@ async fn keep(
     let entry = plan::schedule_entry(seen);
     let wanted = match build::set(&source, step, data, entry, storage.as_ref(), &context.pods) {
         Ok(wanted) => wanted,
-        Err(stop) => return Ok(Err(stop)),
+        Err(refused) => return Ok(Err(refused)),
     };
     match sets.iter().find(|s| s.name_any() == wanted.name_any()) {
         Some(set) if is_applied(set, &wanted) => return Ok(Ok(())),

@@ -59,8 +59,8 @@ pub fn health(set: &StatefulSet, pods: &[&Pod], limits: Limits, now: Timestamp) 
 fn told(pod: &Pod) -> String {
     let statuses = pod.status.iter().flat_map(|s| s.container_statuses.iter().flatten());
     let states = statuses.flat_map(|s| [s.state.as_ref(), s.last_state.as_ref()]);
-    let messages = states.flatten().filter_map(|s| s.terminated.as_ref()?.message.as_deref());
-    let result = messages.filter_map(RunResult::parse).next();
+    let mut messages = states.flatten().filter_map(|s| s.terminated.as_ref()?.message.as_deref());
+    let result = messages.find_map(RunResult::parse);
     result.map(|r| format!("; {}", r.failure("the action ended"))).unwrap_or_default()
 }
 

@@ -1,4 +1,5 @@
 use super::*;
+use controller_kit::error::Class;
 use serde_json::{Value, json};
 
 fn backup(name: &str, type_: &str, method: &str, end: u8, base: &str, change: &Value) -> Arc<Backup> {
@@ -26,7 +27,7 @@ fn increment(name: &str, end: u8, base: &str) -> Arc<Backup> {
 }
 
 fn chosen(
-    type_: BackupType,
+    type_: &BackupType,
     parent: Option<&str>,
     scheduled: bool,
     all: &[Arc<Backup>],
@@ -40,7 +41,7 @@ fn chosen(
     }
     let backup: Backup = serde_json::from_value(object).unwrap();
     let method: BackupMethod = serde_json::from_value(json!({"name": "inc", "compatibleMethod": "full"})).unwrap();
-    let wanted = Wanted { backup: &backup, method: &method, backup_type: &type_, repo: "r", targets: 1 };
+    let wanted = Wanted { backup: &backup, method: &method, backup_type: type_, repo: "r", targets: 1 };
     choose(&wanted, all).map(|l| (l.parent, l.base))
 }
 
@@ -66,10 +67,10 @@ fn rule_32_the_parent_is_the_newest_that_continues_the_newest_full() {
             pair("f2", "f2"),
         ),
     ] {
-        assert_eq!(chosen(BackupType::Incremental, None, true, &all), wanted, "{what}");
+        assert_eq!(chosen(&BackupType::Incremental, None, true, &all), wanted, "{what}");
     }
     let all = [full("f1", 1), increment("i1", 2, "f1")];
-    assert_eq!(chosen(BackupType::Differential, None, false, &all), pair("f1", "f1"), "always the newest full");
+    assert_eq!(chosen(&BackupType::Differential, None, false, &all), pair("f1", "f1"), "always the newest full");
 }
 
 #[test]
@@ -85,31 +86,30 @@ fn rule_32_what_does_not_fit_is_no_parent_and_the_reason_is_named() {
         let mut change = serde_json::Map::new();
         change.insert(path.into(), value);
         let all = [backup("f1", "Full", "full", 1, "", &Value::Object(change))];
-        let automatic = chosen(BackupType::Incremental, None, false, &all).unwrap_err();
+        let automatic = chosen(&BackupType::Incremental, None, false, &all).unwrap_err();
         assert_eq!(automatic.reason, reasons::PARENT_NOT_FOUND, "{path}");
-        let named = chosen(BackupType::Incremental, Some("f1"), false, &all).unwrap_err();
+        let named = chosen(&BackupType::Incremental, Some("f1"), false, &all).unwrap_err();
         assert!(named.message.contains(why), "{path}: {}", named.message);
     }
     let shards = backup("f1", "Full", "full", 1, "", &json!({"/status/target": null}));
-    let said = chosen(BackupType::Incremental, None, false, &[shards]).unwrap_err().message;
+    let said = chosen(&BackupType::Incremental, None, false, &[shards]).unwrap_err().message;
     assert!(said.contains("Backup f1 has 0 targets"), "the mismatch is named: {said}");
-    let orphans = chosen(BackupType::Incremental, None, false, &[increment("i1", 1, "f0")]).unwrap_err();
+    let orphans = chosen(&BackupType::Incremental, None, false, &[increment("i1", 1, "f0")]).unwrap_err();
     assert!(orphans.message.contains("i1") && orphans.message.contains("full one first"), "{}", orphans.message);
 }
 
 #[test]
 fn a_named_parent_is_waited_for_or_refused() {
-    let is = |type_: BackupType, all: &[Arc<Backup>]| chosen(type_, Some("f1"), false, all).unwrap_err();
-    use controller_kit::error::Class;
-    assert_eq!(is(BackupType::Incremental, &[]).class, Class::Wait);
+    let is = |type_: &BackupType, all: &[Arc<Backup>]| chosen(type_, Some("f1"), false, all).unwrap_err();
+    assert_eq!(is(&BackupType::Incremental, &[]).class, Class::Wait);
     let running = backup("f1", "Full", "full", 1, "", &json!({"/status/phase": "Running"}));
-    assert_eq!(is(BackupType::Incremental, &[running]).reason, reasons::PARENT_NOT_COMPLETED);
+    assert_eq!(is(&BackupType::Incremental, &[running]).reason, reasons::PARENT_NOT_COMPLETED);
     let failed = backup("f1", "Full", "full", 1, "", &json!({"/status/phase": "Failed"}));
-    assert_eq!(is(BackupType::Incremental, &[failed]).class, Class::Terminal);
+    assert_eq!(is(&BackupType::Incremental, &[failed]).class, Class::Terminal);
     let wrong = backup("f1", "Incremental", "inc", 1, "f0", &json!({}));
-    assert!(is(BackupType::Differential, std::slice::from_ref(&wrong)).message.contains("builds on a full one"));
-    assert!(is(BackupType::Incremental, &[wrong]).message.contains("f0"), "its base is gone");
-    let scheduled = chosen(BackupType::Incremental, Some("f1"), true, &[full("f1", 1)]).unwrap_err();
+    assert!(is(&BackupType::Differential, std::slice::from_ref(&wrong)).message.contains("builds on a full one"));
+    assert!(is(&BackupType::Incremental, &[wrong]).message.contains("f0"), "its base is gone");
+    let scheduled = chosen(&BackupType::Incremental, Some("f1"), true, &[full("f1", 1)]).unwrap_err();
     assert!(scheduled.message.contains("spec.parentBackupName"), "{}", scheduled.message);
 }
 

@@ -44,16 +44,16 @@ pub fn progress(
     }
     let (expected, waiting) = mine.into_iter().find(|(_, s)| !ready(s))?;
     let since = waiting.creation_timestamp().map_or(now, |t| t.0);
-    let waited = now.duration_since(since);
+    let age = now.duration_since(since);
     let said = state(waiting).error.and_then(|e| e.message).unwrap_or_default();
     let name = &expected.name;
     if FINAL.iter().any(|text| said.contains(text)) {
         return Some(Progress::Failed { at: None, why: format!("VolumeSnapshot {name}: {said}") });
     }
-    let late = !said.is_empty() && waited >= limits.start || limits.action.is_some_and(|limit| waited >= limit);
+    let late = !said.is_empty() && age >= limits.start || limits.action.is_some_and(|limit| age >= limit);
     if late {
         let what = if said.is_empty() { "it is not ready" } else { &said };
-        let after = api_types::duration::format(waited);
+        let after = api_types::duration::format(age);
         let why = format!("{}: VolumeSnapshot {name} after {after}: {what}", reasons::DEADLINE_EXCEEDED);
         return Some(Progress::Failed { at: None, why });
     }

@@ -175,6 +175,7 @@ async fn bd3_an_action_that_does_not_end_is_ended_by_its_deadline() {
     let failed = until_backup(&stage, "b", "Failed").await;
     let why = failed.data["status"]["failureReason"].as_str().unwrap().to_owned();
     assert!(why.contains("longer than specified deadline"), "{why}");
+    pods_end(&stage, company, Outcome::succeed());
     delete(&stage, "Backup", "b").await;
     until_gone(&stage, "Backup", "b").await;
 }
