@@ -107,7 +107,9 @@ pub enum Command {
     /// action left in DP_BACKUP_INFO_FILE and the end of its standard error go to the
     /// termination message. An action that left DP_BACKUP_INFO_FILE.exit failed whatever its
     /// code. If DATASAFED_MOVER_BACKUP_OBJECT names a file, a successful action's Backup object
-    /// is stored as kubeblocks-backup.json below DP_BACKUP_BASE_PATH; without it the run fails.
+    /// is stored as kubeblocks-backup.json below DP_BACKUP_BASE_PATH; without it the run fails. If
+    /// DATASAFED_MOVER_MANIFEST_DIR names a directory of the repository, holdfast-manifest.json
+    /// there lists what the action stored.
     Run(RunArgs),
     /// Report an action's progress to its Backup while it runs (sidecar)
     ///
@@ -116,7 +118,7 @@ pub enum Command {
     /// DP_BACKUP_NAME in KB_NAMESPACE. Failures are logged and tried again; SIGTERM ends it at
     /// once with exit code 0.
     Agent,
-    /// Remove a backup's directory and the empty directories above it
+    /// Remove a backup's directories and the empty directories above them
     ///
     /// A missing directory is fine; anything that could not be removed is an error. The result
     /// goes to the termination message.
@@ -342,9 +344,9 @@ pub struct RunArgs {
 /// Arguments of `delete`.
 #[derive(Debug, Args)]
 pub struct DeleteArgs {
-    /// Directory of the backup in the repository
-    #[arg(value_name = "PATH")]
-    pub path: OsString,
+    /// Directories in the repository: of the backup, of its manifest
+    #[arg(value_name = "PATH", required = true)]
+    pub paths: Vec<OsString>,
 }
 
 /// Arguments of `gc-multipart`.
