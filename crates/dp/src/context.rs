@@ -1,12 +1,15 @@
 //! What every controller of this process shares: caches, settings, worker accounts.
 
 use crate::account::keyring::KeyRing;
+use crate::action::exec::ExecSettings;
 use crate::action::pod::PodSettings;
 use crate::action::worker::Workers;
+use crate::backup::fold::Limits;
 use api_types::contract::{annotations, labels, names::POPULATE_PREFIX};
-use api_types::dp::{ActionSet, Backup, BackupPolicy, BackupRepo, GROUP, Restore, StorageProvider};
+use api_types::dp::{ActionSet, Backup, BackupPolicy, BackupRepo, BackupSchedule, GROUP, Restore, StorageProvider};
 use controller_kit::stores::Store;
 use jiff::SignedDuration;
+use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod};
 use k8s_openapi::api::storage::v1::{CSIDriver, StorageClass};
@@ -23,6 +26,8 @@ pub struct Stores {
     /// All of them.
     pub policies: Store<BackupPolicy>,
     /// All of them.
+    pub schedules: Store<BackupSchedule>,
+    /// All of them.
     pub repos: Store<BackupRepo>,
     /// All of them.
     pub restores: Store<Restore>,
@@ -36,6 +41,8 @@ pub struct Stores {
     pub classes: Store<StorageClass>,
     /// Jobs of ours, by label.
     pub jobs: Store<Job>,
+    /// StatefulSets of ours, by label.
+    pub stateful_sets: Store<StatefulSet>,
     /// Pods of ours, by label.
     pub pods: Store<Pod>,
     /// All of them.
@@ -48,6 +55,7 @@ impl Default for Stores {
             action_sets: Store::new(|_| true, |_| {}),
             backups: Store::new(|_| true, trim_backup),
             policies: Store::new(|_| true, |_| {}),
+            schedules: Store::new(|_| true, |_| {}),
             repos: Store::new(|_| true, |_| {}),
             restores: Store::new(|_| true, |_| {}),
             providers: Store::new(|_| true, |_| {}),
@@ -55,6 +63,7 @@ impl Default for Stores {
             volumes: Store::new(is_our_volume, |_| {}),
             classes: Store::new(|_| true, |_| {}),
             jobs: Store::new(|_| true, |_| {}),
+            stateful_sets: Store::new(|_| true, trim_stateful_set),
             pods: Store::new(|_| true, trim_pod),
             drivers: Store::new(|_| true, |_| {}),
         }
@@ -94,6 +103,13 @@ fn trim_pod(pod: &mut Pod) {
     pod.metadata.annotations = None;
 }
 
+/// A digest stands for the template.
+fn trim_stateful_set(set: &mut StatefulSet) {
+    if let Some(spec) = &mut set.spec {
+        spec.template.spec = None;
+    }
+}
+
 /// What `kubectl apply` leaves on objects.
 pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
@@ -103,6 +119,10 @@ pub struct Context {
     pub stores: Stores,
     /// What goes into pods.
     pub pods: PodSettings,
+    /// What goes into Jobs that exec.
+    pub exec: ExecSettings,
+    /// How long actions may take.
+    pub limits: Limits,
     /// Worker accounts.
     pub workers: Workers,
     /// How long after a failed pre-check of a repository the next is made.
