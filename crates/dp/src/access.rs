@@ -22,15 +22,23 @@ pub const TABLE: &[Rule] = &[
     // Account Secrets, by name: never listed, never watched.
     rule(Reach::Namespaces, "", &["secrets"], &["get", "create", "patch", "delete"]),
     rule(Reach::Namespaces, DP, &["backuppolicies"], READ),
-    rule(Reach::Namespaces, DP, &["backups"], &["get", "list", "watch", "patch"]),
+    rule(Reach::Namespaces, DP, &["backups"], &["get", "list", "watch", "create", "patch", "delete"]),
+    rule(Reach::Namespaces, DP, &["backupschedules"], &["get", "list", "watch", "patch"]),
     rule(Reach::Namespaces, DP, &["restores"], &["get", "list", "watch", "create", "patch", "delete"]),
     rule(Reach::Namespaces, DP, &["backups/finalizers", "restores/finalizers"], &["update"]),
-    rule(Reach::Namespaces, DP, &["backuppolicies/status", "backups/status", "restores/status"], &["patch"]),
+    rule(
+        Reach::Namespaces,
+        DP,
+        &["backuppolicies/status", "backups/status", "backupschedules/status", "restores/status"],
+        &["patch"],
+    ),
     rule(Reach::Namespaces, "", &["persistentvolumeclaims"], &["get", "list", "watch", "create", "patch", "delete"]),
     rule(Reach::Namespaces, "", &["persistentvolumeclaims/status"], &["patch"]),
     rule(Reach::Namespaces, "", &["pods"], READ),
     rule(Reach::Namespaces, "", &["serviceaccounts"], &["create", "patch"]),
     rule(Reach::Namespaces, "batch", &["jobs"], &["get", "list", "watch", "create", "patch", "delete"]),
+    // CronJobs of the reference: their runs are taken over.
+    rule(Reach::Namespaces, "batch", &["cronjobs"], &["list", "watch", "patch", "delete"]),
     rule(Reach::Namespaces, "events.k8s.io", &["events"], &["create", "patch"]),
     rule(Reach::Namespaces, "rbac.authorization.k8s.io", &["rolebindings"], &["create", "patch"]),
     Rule {

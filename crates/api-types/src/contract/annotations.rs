@@ -154,6 +154,18 @@ keys! {
     EXPECTED_JOBS = "holdfast.dev/expected-jobs";
     /// On a restored account secret: UID of the Backup its password came from; written once.
     RESTORED_FROM_BACKUP = "holdfast.dev/restored-from-backup";
+    /// On a scheduled Backup: UID of the schedule it is a run of.
+    SCHEDULE_UID = "holdfast.dev/schedule-uid";
+    /// On a scheduled Backup: the entry of the schedule.
+    SCHEDULE_ENTRY = "holdfast.dev/schedule-entry";
+    /// On a scheduled Backup: the instant it was due, RFC 3339.
+    SCHEDULE_SLOT = "holdfast.dev/schedule-slot";
+    /// On a schedule: a Go duration by which runs start late at most, the same for each of its runs.
+    SCHEDULE_JITTER = "holdfast.dev/schedule-jitter";
+    /// On a policy: how many of the latest completed backups of a method never expire; 1 where absent.
+    KEEP_LATEST = "holdfast.dev/keep-latest";
+    /// On a policy: how many completed scheduled backups of a method are kept at most.
+    MAX_BACKUPS = "holdfast.dev/max-backups";
     /// `namespace/name` of the Backup that an object of another namespace belongs to.
     BACKUP_OBJECT = "holdfast.dev/backup-object";
 }
