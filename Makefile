@@ -92,7 +92,7 @@ crash: ## Kill the operator at every write; damaged bytes into every reader of t
 	$(TEST) --test crash
 	HOLDFAST_FUZZ_SECONDS=$${HOLDFAST_FUZZ_SECONDS:-60} $(TEST) --bins fuzz:: -- --nocapture
 
-bench: ## Benchmarks, one JSON line each; BENCH="idle|node-cluster|mover [flags]" [MOVER=another datasafed] (node-cluster: root)
+bench: ## Benchmarks, one JSON line each; BENCH="idle|backup-scale|node-cluster|mover [flags]" [MOVER=another datasafed] (node-cluster: root)
 	@MOVER='$(MOVER)' e2e/bench/run.sh $(or $(BENCH),idle)
 
 release: prerequisites ## Static release binaries

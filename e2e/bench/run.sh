@@ -2,7 +2,7 @@
 # run.sh NAME [FLAGS]: builds what a benchmark measures and runs it; its standard output is JSON lines only.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../cluster/common.sh"
-name=${1:?usage: run.sh idle|node-cluster|mover [flags]}
+name=${1:?usage: run.sh idle|backup-scale|node-cluster|mover [flags]}
 shift
 cd "$WORKSPACE"
 if [[ $name = mover ]]; then
@@ -30,6 +30,10 @@ case $name in
       flags+=(--operator "$operator" --image "$image")
     done
     "$bench" idle "${flags[@]}" "$@"
+    ;;
+  backup-scale)
+    "$CLUSTER_SRC/build.sh" api
+    "$bench" backup-scale --operator "$(e2e/images/cargo.sh release holdfast-dp)" "$@"
     ;;
   *) "$CLUSTER_SRC/with.sh" "$bench" "$name" "$@" ;;
 esac

@@ -1,7 +1,6 @@
 //! What this operator may do, once: the charts' roles are generated from this table
 //! (`cargo xtask rbac`), and the API tests run under it.
 
-use crate::account::keyring;
 use controller_kit::access::{Reach, Rule, rule};
 
 const DP: &str = "dataprotection.kubeblocks.io";
@@ -15,12 +14,13 @@ pub const TABLE: &[Rule] = &[
     rule(Reach::Cluster, DP, &["backuprepos/finalizers"], &["update"]),
     rule(Reach::Cluster, DP, &["actionsets/status", "backuprepos/status", "storageproviders/status"], &["patch"]),
     rule(Reach::Cluster, "", &["persistentvolumes"], &["get", "list", "watch", "patch"]),
-    rule(Reach::Cluster, "storage.k8s.io", &["csidrivers", "storageclasses"], READ),
+    rule(Reach::Cluster, "storage.k8s.io", &["csidrivers"], READ),
+    rule(Reach::Cluster, "storage.k8s.io", &["storageclasses"], &["get", "list", "watch", "create", "delete"]),
     // The apps operator's kinds are read by name, and may be missing; a Component that is awaited is watched alone.
     rule(Reach::Cluster, APPS, &["componentdefinitions"], &["get"]),
     rule(Reach::Namespaces, APPS, &["clusters", "components"], READ),
-    // Account Secrets, by name: never listed, never watched.
-    rule(Reach::Namespaces, "", &["secrets"], &["get", "create", "patch", "delete"]),
+    // Secrets of accounts and repositories, by name: never listed; those a BackupRepo names are watched, each alone.
+    rule(Reach::Namespaces, "", &["secrets"], &["get", "watch", "create", "patch", "delete"]),
     rule(Reach::Namespaces, DP, &["backuppolicies"], READ),
     rule(Reach::Namespaces, DP, &["backups"], &["get", "list", "watch", "create", "patch", "delete"]),
     rule(Reach::Namespaces, DP, &["backupschedules"], &["get", "list", "watch", "patch"]),
@@ -50,13 +50,10 @@ pub const TABLE: &[Rule] = &[
     },
     rule(Reach::OwnNamespace, "", &["persistentvolumeclaims"], &["get", "list", "watch", "create", "patch", "delete"]),
     rule(Reach::OwnNamespace, "", &["pods"], READ),
-    Rule {
-        reach: Reach::OwnNamespace,
-        group: "",
-        resources: &["secrets"],
-        verbs: &["get", "create", "patch"],
-        names: &[keyring::SECRET],
-    },
+    // The encryption key, keys of repositories and what pre-checks and CSI drivers get of them.
+    rule(Reach::OwnNamespace, "", &["secrets"], &["get", "watch", "create", "patch", "delete"]),
+    // Why a pre-check failed.
+    rule(Reach::OwnNamespace, "", &["events"], &["list"]),
     rule(Reach::OwnNamespace, "batch", &["jobs"], &["get", "list", "watch", "create", "patch", "delete"]),
     rule(Reach::OwnNamespace, "coordination.k8s.io", &["leases"], &["get", "create", "patch"]),
     // Events on cluster-scoped objects land in namespace `default`; ours are in `Namespaces`.

@@ -61,6 +61,22 @@ pub enum Error {
         /// Its name.
         secret: &'static str,
     },
+    /// An object that is to be made is there already, and belongs to somebody else.
+    #[error("{kind} {namespace}/{name} belongs to somebody else; delete it")]
+    NameTaken {
+        /// Its kind.
+        kind: &'static str,
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
+    /// The API server will never take an object of ours.
+    #[error("{why}")]
+    Refused {
+        /// Its words.
+        why: String,
+    },
     /// A Secret that is to be written is on its way out.
     #[error("Secret {name} is being deleted; it is made again when it is gone")]
     SecretBeingDeleted {
@@ -76,6 +92,13 @@ impl Error {
     }
 }
 
+impl Error {
+    /// There is nothing to be made in that namespace: it is being deleted, or gone.
+    pub fn is_namespace_gone(&self) -> bool {
+        self.is_namespace_terminating() || matches!(self, Self::Api(error) if error.is_not_found())
+    }
+}
+
 impl Failure for Error {
     fn class(&self) -> Class {
         Class::Transient
@@ -87,6 +110,8 @@ impl Failure for Error {
             Self::Encode { .. } => "Encode",
             Self::Cipher(_) | Self::NoRandomness | Self::EncryptionKeyMissing { .. } => "Encryption",
             Self::SecretBeingDeleted { .. } => "BeingDeleted",
+            Self::NameTaken { .. } => "NameTaken",
+            Self::Refused { .. } => "Refused",
         }
     }
 

@@ -28,6 +28,7 @@ of_restore! {
     BACKUP_FAILED = BackupFailed,
     BACKUP_NOT_COMPLETED = BackupNotCompleted,
     BACKUP_NOT_FOUND = BackupNotFound,
+    BACKUP_REPO_FORBIDDEN = BackupRepoForbidden,
     BACKUP_REPO_NOT_FOUND = BackupRepoNotFound,
     BACKUP_REPO_NOT_READY = BackupRepoNotReady,
     BLOCK_VOLUME = BlockVolume,

@@ -127,7 +127,19 @@ pub fn start_controllers(runtime: &Runtime, args: &Args, stores: &Stores, contro
     start!("provider", providers, provider::reconcile, writer("holdfast-dp/provider"));
     start!("actionset", action_sets, actionset::reconcile, writer("holdfast-dp/actionset"));
     start!("policy", policies, policy::reconcile, writer("holdfast-dp/policy"));
-    start!("repo", repos, repo::reconcile, repo::apply::Hands { writer: writer("holdfast-dp/repo") });
+    start!(
+        "repo",
+        repos,
+        repo::reconcile,
+        repo::apply::Hands {
+            writer: writer("holdfast-dp/repo"),
+            watches: repo::watches::Watches::new(
+                runtime.client.clone(),
+                Arc::clone(&queues.repos),
+                runtime.stop.clone()
+            ),
+        }
+    );
     start!(
         "backup",
         backups,
@@ -412,15 +424,33 @@ fn wake_repos(stores: &Stores, queues: &Queues) {
             queue.add(Key::new("", name.clone()));
         }
     };
+    // Of Jobs and pods only those of a pre-check: those of backups carry the label, too.
     let wake = by_label.clone();
-    stores.jobs.on_change(move |o| wake(o.labels().get(labels::BACKUP_REPO_NAME)));
+    let of_check = |labels: &std::collections::BTreeMap<String, String>| {
+        let name = labels.get(labels::BACKUP_REPO_NAME).filter(|_| !labels.contains_key(labels::BACKUP_NAME));
+        name.cloned()
+    };
+    stores.jobs.on_change(move |o| wake(of_check(o.labels()).as_ref()));
     let wake = by_label.clone();
-    stores.pods.on_change(move |o| wake(o.labels().get(labels::BACKUP_REPO_NAME)));
+    stores.pods.on_change(move |o| wake(of_check(o.labels()).as_ref()));
     let wake = by_label.clone();
     stores.claims.on_change(move |o| wake(o.labels().get(labels::BACKUP_REPO_NAME)));
+    // Backups and Restores that wait for it; and all that hold it while it is to go.
+    let repos = stores.repos.clone();
+    let concerned = move |labels: &std::collections::BTreeMap<String, String>, recorded: Option<&String>| {
+        let name = labels.get(labels::BACKUP_REPO_NAME).or(recorded)?;
+        let going = || repos.get("", name).is_some_and(|r| r.metadata.deletion_timestamp.is_some());
+        (labels.contains_key(labels::WAIT_REPO_PREPARATION) || going()).then(|| name.clone())
+    };
+    let (wake, of) = (by_label.clone(), concerned.clone());
+    stores.backups.on_change(move |o| {
+        let recorded = o.status.as_ref().and_then(|s| s.backup_repo_name.as_ref());
+        wake(of(o.labels(), recorded).as_ref());
+    });
     let wake = by_label.clone();
-    stores.backups.on_change(move |o| wake(o.labels().get(labels::BACKUP_REPO_NAME)));
-    stores.restores.on_change(move |o| by_label(o.labels().get(labels::BACKUP_REPO_NAME)));
+    stores.restores.on_change(move |o| wake(concerned(o.labels(), None).as_ref()));
+    // A class that is deleted is made again.
+    stores.classes.on_change(move |o| by_label(o.labels().get(labels::BACKUP_REPO_NAME)));
     let (queue, repos) = (Arc::clone(&queues.repos), stores.repos.clone());
     stores.providers.on_change(move |provider| {
         let name = provider.name_any();

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "a test")]
 
 use api_types::dp::{ActionSet, Backup, BackupMethod, BackupStatusTarget, Restore};
-use dp::action::mover::Repository;
+use dp::action::mover::{Repository, Storage};
 use dp::action::pod::PodSettings;
 use dp::backup::build::data_job;
 use dp::backup::env::Source;
@@ -25,8 +25,8 @@ fn settings() -> PodSettings {
     PodSettings { mover_image: "mover:1".into(), zero_resources: true, worker_account: "worker".into() }
 }
 
-fn repository() -> Repository {
-    Repository::Mounted { claim: "repo-claim".into() }
+fn storage() -> Storage {
+    Storage { repository: Repository::Mounted { claim: "repo-claim".into() }, encryption: None, envelope: None }
 }
 
 fn of<T: serde::de::DeserializeOwned>(value: Value) -> T {
@@ -82,7 +82,7 @@ fn data_job_of(actions: &ActionSet) -> Job {
     }));
     let pod = database();
     let source = Source { backup: &backup, action_set: actions, method: &method, target: &target, pod: &pod };
-    data_job(&source, "dp-backup-0", &repository(), 2, &settings()).unwrap_or_else(|stop| panic!("{stop:?}"))
+    data_job(&source, "dp-backup-0", &storage(), 2, &settings()).unwrap_or_else(|stop| panic!("{stop:?}"))
 }
 
 fn pod_of(job: &Job) -> &PodSpec {
@@ -205,7 +205,7 @@ fn etcd_and_postgresql_are_restored_by_one_job_each() {
         let status = json!({"phase": "Completed", "completionTimestamp": "2026-11-21T01:00:00Z"});
         let backup = backup("nightly", &method(&actions.name_any()), &status);
         let set = Set { backup: &backup, action_set: &actions, base: None, ancestors: vec![], source_pod: None };
-        let job = prepare_data_job(&restore(&json!({})), &set, 0, Some(&repository()), &settings()).unwrap();
+        let job = prepare_data_job(&restore(&json!({})), &set, 0, Some(&storage()), &settings()).unwrap();
         assert_eq!(job.name_any(), "restore-preparedata-aaaabbbb-nightly-0");
         assert_eq!(job.labels()["dataprotection.kubeblocks.io/restore"], "r");
         assert_eq!(job.spec.as_ref().unwrap().suspend, Some(true), "held back until its UID is recorded");
@@ -242,7 +242,7 @@ fn point_in_time_knows_its_base_and_its_instant() {
     let wanted = restore(&json!({"restoreTime": "2026-11-21T10:00:00Z", "backup": source}));
     let (ancestors, pod) = (vec![&increment], Some("my-0"));
     let set = Set { backup: &log, action_set: &actions, base: Some(&base), ancestors, source_pod: pod };
-    let job = prepare_data_job(&wanted, &set, 1, Some(&repository()), &settings()).unwrap();
+    let job = prepare_data_job(&wanted, &set, 1, Some(&storage()), &settings()).unwrap();
     assert_eq!(job.name_any(), "restore-preparedata-aaaabbbb-log-1");
     let env = shown(&pod_of(&job).containers[0]);
     let first = [
@@ -268,7 +268,7 @@ fn point_in_time_knows_its_base_and_its_instant() {
     let layout = Some("2006-01-02 15:04:05".to_owned());
     actions.spec.env.push(EnvVar { name: "DP_TIME_FORMAT".into(), value: layout, ..EnvVar::default() });
     let set = Set { backup: &log, action_set: &actions, base: Some(&base), ancestors: vec![], source_pod: None };
-    let job = prepare_data_job(&wanted, &set, 1, Some(&repository()), &settings()).unwrap();
+    let job = prepare_data_job(&wanted, &set, 1, Some(&storage()), &settings()).unwrap();
     let env = shown(&pod_of(&job).containers[0]);
     for line in [
         "DP_RESTORE_TIME=2026-11-21 18:00:00",

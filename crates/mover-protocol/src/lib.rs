@@ -19,6 +19,10 @@ pub const MANAGER_DIR: &str = "/dp-manager";
 pub const INFO_FILE: &str = "/dp-manager/backup.info";
 /// Name, below a backup's base path, of the saved Backup object; scripts of addons read it.
 pub const SAVED_OBJECT: &str = "/kubeblocks-backup.json";
+/// Name of the manifest of a backup (design D22).
+pub const MANIFEST: &str = "holdfast-manifest.json";
+/// Objects that a manifest lists at most; of more it tells only how many and how large.
+pub const MANIFEST_OBJECTS: usize = 100_000;
 /// Largest termination message Kubernetes keeps, in bytes.
 pub const TERMINATION_MESSAGE_LIMIT: usize = 4096;
 /// Where Kubernetes reads the termination message from.
@@ -40,6 +44,12 @@ pub mod env {
     pub const BACKUP_INFO_FILE: &str = "DP_BACKUP_INFO_FILE";
     /// File that holds the Backup object as JSON; `run` pushes it after a successful action.
     pub const BACKUP_OBJECT_FILE: &str = "DATASAFED_MOVER_BACKUP_OBJECT";
+    /// Directory in the repository, outside of every backup, that gets [`super::MANIFEST`] after a successful action.
+    pub const MANIFEST_DIR: &str = "DATASAFED_MOVER_MANIFEST_DIR";
+    /// File that holds the ActionSet as JSON; the manifest keeps a copy.
+    pub const ACTION_SET_FILE: &str = "DATASAFED_MOVER_ACTION_SET";
+    /// File to which each push adds a line of type [`super::Pushed`]; `run` sets it for its action.
+    pub const JOURNAL: &str = "DATASAFED_MOVER_JOURNAL";
     /// Name of the Backup that the agent reports for.
     pub const BACKUP_NAME: &str = "DP_BACKUP_NAME";
     /// Namespace of that Backup.
@@ -181,6 +191,61 @@ pub struct Transfer {
     pub parts: u64,
     /// Requests that were sent again.
     pub retries: u64,
+}
+
+/// What one push stored: a line of the journal of an action.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Pushed {
+    /// Path in the repository, without a leading slash.
+    pub path: String,
+    /// The content, before any codec.
+    pub content: Content,
+}
+
+/// What a stream was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Content {
+    /// Its length.
+    pub bytes: u64,
+    /// CRC64NVME, 16 hexadecimal digits.
+    pub crc64: String,
+}
+
+/// What a backup left in the repository (design D22): kept beside it, never inside of its directory.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Manifest {
+    /// Version of this document; 1. Later ones only add fields.
+    pub v: u32,
+    /// Directory of the backup's objects in the repository.
+    pub path: String,
+    /// When the list was made, RFC 3339.
+    pub written: String,
+    /// The Backup, as it was while its action ran; its method is in `status.backupMethod`.
+    pub backup: serde_json::Value,
+    /// The ActionSet that made it, and that restores it also when it has changed since.
+    pub action_set: serde_json::Value,
+    /// How many objects there are.
+    pub count: u64,
+    /// Their sizes together.
+    pub bytes: u64,
+    /// The objects, at most [`MANIFEST_OBJECTS`].
+    pub objects: Vec<ManifestObject>,
+}
+
+/// One object of a backup.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ManifestObject {
+    /// Path below the directory of the backup.
+    pub path: String,
+    /// Size as `datasafed list` tells it.
+    pub size: u64,
+    /// What was pushed; absent where it was not pushed by this action.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<Content>,
 }
 
 impl RunResult {

@@ -11,7 +11,11 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::error::{one_line, say};
-use crate::tuning::Progress;
+
+mod global;
+
+pub use global::Tune;
+use global::{Logging, go_bool};
 
 /// Moves backup data between databases and a repository.
 ///
@@ -103,7 +107,9 @@ pub enum Command {
     /// action left in DP_BACKUP_INFO_FILE and the end of its standard error go to the
     /// termination message. An action that left DP_BACKUP_INFO_FILE.exit failed whatever its
     /// code. If DATASAFED_MOVER_BACKUP_OBJECT names a file, a successful action's Backup object
-    /// is stored as kubeblocks-backup.json below DP_BACKUP_BASE_PATH; without it the run fails.
+    /// is stored as kubeblocks-backup.json below DP_BACKUP_BASE_PATH; without it the run fails. If
+    /// DATASAFED_MOVER_MANIFEST_DIR names a directory of the repository, holdfast-manifest.json
+    /// there lists what the action stored.
     Run(RunArgs),
     /// Report an action's progress to its Backup while it runs (sidecar)
     ///
@@ -112,7 +118,7 @@ pub enum Command {
     /// DP_BACKUP_NAME in KB_NAMESPACE. Failures are logged and tried again; SIGTERM ends it at
     /// once with exit code 0.
     Agent,
-    /// Remove a backup's directory and the empty directories above it
+    /// Remove a backup's directories and the empty directories above them
     ///
     /// A missing directory is fine; anything that could not be removed is an error. The result
     /// goes to the termination message.
@@ -338,9 +344,9 @@ pub struct RunArgs {
 /// Arguments of `delete`.
 #[derive(Debug, Args)]
 pub struct DeleteArgs {
-    /// Directory of the backup in the repository
-    #[arg(value_name = "PATH")]
-    pub path: OsString,
+    /// Directories in the repository: of the backup, of its manifest
+    #[arg(value_name = "PATH", required = true)]
+    pub paths: Vec<OsString>,
 }
 
 /// Arguments of `gc-multipart`.
@@ -360,81 +366,6 @@ pub struct PrecheckArgs {
     /// Directory for the test object
     #[arg(value_name = "PREFIX")]
     pub prefix: OsString,
-}
-
-/// How transfers are done. Each flag has a twin in the environment, `DATASAFED_MOVER_` and its
-/// name in capitals, for those who must not touch the scripts.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Transfer (each also as DATASAFED_MOVER_...)")]
-pub struct Tune {
-    /// Bytes per second over the network, such as 50M; default no limit
-    #[arg(long, global = true, value_name = "SIZE")]
-    pub bwlimit: Option<String>,
-    /// Parts on their way at one time; default 4
-    #[arg(long, global = true, value_name = "N")]
-    pub parallel: Option<u32>,
-    /// Size of the first parts of a large object, 5M to 5G; default 8M, doubled every 1000 parts
-    #[arg(long, global = true, value_name = "SIZE")]
-    pub part_size: Option<String>,
-    /// Tries of one request before it fails; default 8
-    #[arg(long, global = true, value_name = "N")]
-    pub tries: Option<u32>,
-    /// Lock new objects until this time, such as 2030-01-31T00:00:00Z (S3 object lock; see also
-    /// DATASAFED_MOVER_RETAIN_DAYS and DATASAFED_MOVER_RETAIN_MODE)
-    #[arg(long, global = true, value_name = "TIME")]
-    pub retain_until: Option<String>,
-    /// What to say on standard error: none, json (a line every five seconds) or tty (a line at the
-    /// end); default tty on a terminal, else none
-    #[arg(long, global = true, value_name = "HOW", hide_possible_values = true)]
-    pub progress: Option<Progress>,
-    /// Write what was moved, and how it ended, as JSON into this file
-    #[arg(long, global = true, value_name = "FILE")]
-    pub report: Option<OsString>,
-}
-
-/// The logging flags of the reference. They parse and do nothing: we log failures only.
-#[derive(Debug, Args)]
-#[allow(missing_docs, reason = "accepted, not used")]
-pub struct Logging {
-    #[arg(long, global = true, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = go_bool)]
-    pub console_log: Option<bool>,
-    #[arg(long, global = true, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = go_bool)]
-    pub console_timestamps: Option<bool>,
-    #[arg(long, global = true, hide = true, value_parser = ["debug", "info", "warning", "error"])]
-    pub log_level: Option<String>,
-    #[arg(long, global = true, hide = true, value_parser = ["debug", "info", "warning", "error"])]
-    pub file_log_level: Option<String>,
-    #[arg(long, global = true, hide = true)]
-    pub log_file: Option<OsString>,
-    #[arg(long, global = true, hide = true)]
-    pub log_dir: Option<OsString>,
-    #[arg(long, global = true, hide = true)]
-    pub log_dir_max_files: Option<i64>,
-    #[arg(long, global = true, hide = true)]
-    pub log_dir_max_age: Option<String>,
-    #[arg(long, global = true, hide = true)]
-    pub log_dir_max_total_size_mb: Option<f64>,
-    #[arg(long, global = true, hide = true)]
-    pub max_log_file_segment_size: Option<i64>,
-    #[arg(long, global = true, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = go_bool)]
-    pub file_log_local_tz: Option<bool>,
-    #[arg(long, global = true, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = go_bool)]
-    pub json_log_file: Option<bool>,
-    #[arg(long, global = true, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = go_bool)]
-    pub json_log_console: Option<bool>,
-    #[arg(long, global = true, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = go_bool)]
-    pub force_color: Option<bool>,
-    #[arg(long, global = true, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = go_bool)]
-    pub disable_color: Option<bool>,
-}
-
-/// Reads a boolean flag's value as Go's `ParseBool` does.
-fn go_bool(text: &str) -> Result<bool, String> {
-    match text {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        _ => Err("not a boolean".to_owned()),
-    }
 }
 
 /// Parses the command line; help goes to standard output, a mistake is one line. The error is

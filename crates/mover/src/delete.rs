@@ -1,10 +1,10 @@
-//! `delete PATH`: removes a backup from the repository (design D20), and says so only if it is
+//! `delete PATH...`: removes a backup from the repository (design D20), and says so only if it is
 //! true: the reference's script ignored failures and orphaned the data (behaviour-backup D2).
 //!
-//! Enters: the backup's path. Leaves: no such directory, no empty parents, and a
+//! Enters: the backup's paths. Leaves: no such directories, no empty parents, and a
 //! [`RunResult`](mover_protocol::RunResult) in the termination message.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -15,15 +15,18 @@ use crate::error::{Error, Result};
 use crate::store::Kind;
 use crate::termination;
 
-/// Removes a path; gives the exit code.
-pub fn delete(path: &OsStr, conf: &Path) -> i32 {
+/// Removes paths, one after the other; gives the exit code. None is removed when one of them is refused.
+pub fn delete(paths: &[OsString], conf: &Path) -> i32 {
     let begun = Instant::now();
-    let outcome = remove(path, conf).map_err(|error| error.during(format!("delete {:?}", path.to_string_lossy())));
+    let failed = |path: &OsString| format!("delete {:?}", path.to_string_lossy());
+    let refused = paths.iter().try_for_each(|path| refuse_broad(path).map_err(|error| error.during(failed(path))));
+    let outcome = refused.and_then(|()| {
+        paths.iter().try_for_each(|path| remove(path, conf).map_err(|error| error.during(failed(path))))
+    });
     termination::conclude(&outcome, begun)
 }
 
 fn remove(path: &OsStr, conf: &Path) -> Result<()> {
-    refuse_broad(path)?;
     let repository = Repository::open(conf)?;
     let target = repository.locate(path)?;
     match repository.store.remove_all(&target.key) {

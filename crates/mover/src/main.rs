@@ -25,7 +25,9 @@ mod glob;
 mod info;
 mod ini;
 mod install;
+mod journal;
 mod list;
+mod manifest;
 mod operation;
 mod patch;
 mod paths;
@@ -84,7 +86,7 @@ fn execute(cli: &Cli) -> i32 {
     }
     match &cli.command {
         Command::Delete(args) => {
-            let code = delete::delete(&args.path, &cli.conf);
+            let code = delete::delete(&args.paths, &cli.conf);
             dedup::maintain_if_asked(&cli.conf);
             code
         }

@@ -67,7 +67,7 @@ pub fn begin(name: &'static str, done: &'static str, path: &str, codec: Option<&
     if OPERATION.set(operation).is_err() {
         return;
     }
-    if tuning().termination_log {
+    if tuning().termination_log || tuning().journal.is_some() {
         progress::want_checksum();
     }
     if tuning().progress == Progress::Json {

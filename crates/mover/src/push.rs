@@ -11,6 +11,7 @@ use crate::codec::{Codec, Encoder, Trailer};
 use crate::config::Repository;
 use crate::error::{Error, Result, plain};
 use crate::exec;
+use crate::journal;
 use crate::paths::RemotePath;
 use crate::producer::{Policy, Watch};
 use crate::progress;
@@ -102,5 +103,7 @@ fn store(repository: &Repository, mut source: Source, path: &RemotePath, codec: 
     }
     let upload = sink.finish().map_err(write_error)?;
     source.verdict()?;
-    upload.commit()
+    upload.commit()?;
+    journal::tell(&path.key);
+    Ok(())
 }

@@ -6,7 +6,7 @@
 //! never learns that the action was killed (behaviour-backup D3).
 
 use std::env;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,11 +15,14 @@ use std::time::Instant;
 
 use mover_protocol::{Reason, RunResult};
 
-use crate::error::{Error, one_line, plain, say};
+use crate::error::{one_line, plain, say};
 use crate::info::{self, Reported};
 use crate::reap::{Ending, Forwarder, run_and_reap};
 use crate::tee::Tee;
-use crate::{saved_object, termination};
+use crate::{manifest, saved_object, termination};
+
+/// Ends the name of the journal of an action's pushes.
+const JOURNAL: &str = ".objects";
 
 /// Runs an action; gives the exit code of the container.
 pub fn run(command: &[OsString], conf: &Path) -> i32 {
@@ -72,7 +75,7 @@ fn start(command: &[OsString], info_file: Option<&Path>) -> Result<(Ending, Stri
     let (program, arguments) = command.split_first().ok_or_else(|| (126, "no command was given".to_owned()))?;
     if let Some(path) = info_file {
         // A container that was restarted must not report for the one before.
-        for stale in [path.to_owned(), exit_marker(path)] {
+        for stale in [path.to_owned(), beside(path, ".exit"), beside(path, JOURNAL)] {
             match fs::remove_file(&stale) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(ours(&format!("remove {}", stale.display()), error));
@@ -87,6 +90,9 @@ fn start(command: &[OsString], info_file: Option<&Path>) -> Result<(Ending, Stri
     let mut child = Command::new(program);
     // The termination log is ours: records of pushes in it would only be overwritten at the end.
     child.args(arguments).env_remove(mover_protocol::env::TERMLOG).stderr(Stdio::from(child_stderr));
+    if let Some(path) = info_file.filter(|_| manifest_dir().is_some()) {
+        child.env(mover_protocol::env::JOURNAL, beside(path, JOURNAL));
+    }
     let ended = run_and_reap(&mut child, &forwarder);
     // Our own copy of the write end goes, or the tee would never see the end.
     drop(child);
@@ -100,18 +106,23 @@ fn start(command: &[OsString], info_file: Option<&Path>) -> Result<(Ending, Stri
     }
 }
 
-/// Where a script says that it failed, whatever its exit code (behaviour-backup §3.10).
-fn exit_marker(info_file: &Path) -> PathBuf {
+/// A file beside the info file. `.exit` is where a script says that it failed, whatever its exit code
+/// (behaviour-backup §3.10).
+fn beside(info_file: &Path, suffix: &str) -> PathBuf {
     let mut path = info_file.as_os_str().to_owned();
-    path.push(".exit");
+    path.push(suffix);
     path.into()
+}
+
+fn manifest_dir() -> Option<OsString> {
+    env::var_os(mover_protocol::env::MANIFEST_DIR).filter(|dir| !dir.is_empty())
 }
 
 /// Tells success from failure: exit 0 and no exit marker.
 fn judge(result: &mut RunResult, ending: Ending, info_file: Option<&Path>) {
     result.exit = ending.exit;
     if ending.exit == 0 {
-        let marker = info_file.map(exit_marker).filter(|marker| marker.exists());
+        let marker = info_file.map(|path| beside(path, ".exit")).filter(|marker| marker.exists());
         if let Some(marker) = marker {
             result.exit = 1;
             result.reason = Reason::Producer;
@@ -156,17 +167,22 @@ fn succeed(result: &mut RunResult, info_file: Option<&Path>, conf: &Path) {
             Err(why) => result.message = one_line(&format!("{} {why}", path.display())),
         }
     }
+    let base = env::var_os(mover_protocol::env::BACKUP_BASE_PATH).unwrap_or_default();
+    if let Some(dir) = manifest_dir() {
+        let journal = info_file.map(|path| beside(path, JOURNAL));
+        // The backup is good without it; say it and go on.
+        if let Err(error) = manifest::write(&base, &dir, journal.as_deref(), conf) {
+            let separator = if result.message.is_empty() { "" } else { "; " };
+            let told = one_line(&format!("the backup's manifest was not written: {error}"));
+            result.message = format!("{}{separator}{told}", result.message);
+        }
+    }
     let object = env::var_os(mover_protocol::env::BACKUP_OBJECT_FILE).filter(|path| !path.is_empty());
     if let Some(object) = object
-        && let Err(error) = save(&object, result, conf)
+        && let Err(error) = saved_object::save(Path::new(&object), &base, result.info.as_ref(), conf)
     {
         result.exit = 1;
         result.reason = error.reason();
         result.message = one_line(&format!("the backup's object was not saved: {error}"));
     }
-}
-
-fn save(object: &OsStr, result: &RunResult, conf: &Path) -> Result<(), Error> {
-    let base = env::var_os(mover_protocol::env::BACKUP_BASE_PATH).unwrap_or_default();
-    saved_object::save(Path::new(object), &base, result.info.as_ref(), conf)
 }

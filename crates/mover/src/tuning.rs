@@ -42,6 +42,8 @@ pub struct Tuning {
     pub termination_log: bool,
     /// File that gets the report.
     pub report: Option<PathBuf>,
+    /// File that gets a line for each object that is stored.
+    pub journal: Option<PathBuf>,
 }
 
 /// How firmly objects are locked.
@@ -113,6 +115,7 @@ pub fn init(flags: &Tune) -> Result<()> {
         progress: progress(flags)?,
         termination_log: env::var(TERMLOG_ENV).is_ok_and(|text| text == "1"),
         report: chosen(flags.report.as_deref().and_then(OsStr::to_str), "REPORT").map(|(_, path)| path.into()),
+        journal: chosen(None, "JOURNAL").map(|(_, path)| path.into()),
     };
     let _ = TUNING.set(tuning);
     Ok(())

@@ -4,6 +4,6 @@ use jiff::Timestamp;
 
 /// The time for statuses, in whole seconds as Kubernetes keeps it.
 #[allow(clippy::disallowed_methods, reason = "the fakes stand for a kubelet and a provisioner, which read theirs")]
-pub(crate) fn now() -> Timestamp {
+pub fn now() -> Timestamp {
     Timestamp::from_second(Timestamp::now().as_second()).expect("whole seconds of a time are a time")
 }

@@ -25,7 +25,7 @@
 
 pub mod api_server;
 pub mod builders;
-mod clock;
+pub mod clock;
 pub mod crash_proxy;
 pub mod executor;
 mod mirror;

@@ -1,8 +1,8 @@
 //! Cost of an operator at rest: resident memory, requests, start to ready.
 
+use crate::observe::{create, megabytes, memory, requests, until_leading};
 use e2e_api::clusters::{self, APPS_OPERATOR};
 use e2e_api::{OPERATOR, install, process};
-use futures::{StreamExt, stream};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret};
 use kube::api::PostParams;
@@ -12,9 +12,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 use test_kit::api_server::{ApiServer, AuditScope};
 use test_kit::builders;
-
-/// Objects created at once while the cluster is filled.
-const AT_ONCE: usize = 32;
 
 /// One operator under test.
 struct Subject {
@@ -63,42 +60,16 @@ async fn measure(server: &ApiServer, subject: &Subject, seconds: u64, loaded: bo
     let process = process(&subject.binary, subject.account.0, &log, &subject.kubeconfig).env("RUST_LOG", "info");
     let process = process.start().await;
     let ready = process.ready_after();
-    // What the start itself asks for (leases, lists) is over once the process leads.
-    test_kit::wait::eventually(Duration::from_secs(30), "the operator leads", async || {
-        if process.log().contains("leading") { Ok(()) } else { Err(process.log_tail(3)) }
-    })
-    .await;
-    let before = requests(server, subject);
+    until_leading(&process).await;
+    let before = requests(server, subject.account);
     tokio::time::sleep(Duration::from_secs(seconds)).await; // the measured interval itself
-    let during = requests(server, subject) - before;
+    let during = requests(server, subject.account) - before;
     let (rss, anon) = memory(process.id());
     json!({
         "bench": "idle", "operator": subject.name, "loaded": loaded,
         "rss_mb": rss, "anon_mb": anon, "requests_60s": during * 60 / seconds.max(1),
         "image_mb": subject.image_mb, "ready_s": ready.as_secs_f64(),
     })
-}
-
-/// Requests of the operator that ended, but for its leases and the renewal of its watches.
-fn requests(server: &ApiServer, subject: &Subject) -> u64 {
-    let all = server.audit().of_service_account(subject.account.0, subject.account.1);
-    all.only(|entry| entry.verb != "watch" && !entry.resource.starts_with("leases")).entries.len() as u64
-}
-
-/// Resident and anonymous memory in MB of 2^20 bytes.
-fn memory(process: u32) -> (f64, f64) {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("the process lives");
-    let field = |name: &str| {
-        let line = status.lines().find(|l| l.starts_with(name)).expect("a field of /proc");
-        let kib: u64 = line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).expect("a number");
-        megabytes(kib * 1024)
-    };
-    (field("VmRSS:"), field("RssAnon:"))
-}
-
-#[allow(clippy::cast_precision_loss)] // sizes far below 2^52
-fn megabytes(bytes: u64) -> f64 {
-    (bytes as f64 / f64::from(1u32 << 20) * 100.0).round() / 100.0
 }
 
 /// Makes `count` pods, claims, Jobs and Secrets that are none of the operator's business.
@@ -137,15 +108,4 @@ async fn fill(client: &Client, count: usize) {
         json!({"metadata": {"name": format!("secret-{i}"), "labels": labels}, "stringData": {"password": "x".repeat(500)}})
     })
     .await;
-}
-
-async fn create<K>(api: &Api<K>, count: usize, body: impl Fn(usize) -> Value)
-where
-    K: kube::Resource + Clone + std::fmt::Debug + serde::Serialize + serde::de::DeserializeOwned,
-{
-    let make = |i: usize| {
-        let object: K = serde_json::from_value(body(i)).expect("an object");
-        async move { api.create(&PostParams::default(), &object).await.expect("create") }
-    };
-    stream::iter(0..count).map(make).buffer_unordered(AT_ONCE).for_each(|_| async {}).await;
 }

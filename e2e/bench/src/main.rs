@@ -2,8 +2,10 @@
 // A measurement that can not be made ends the run; there is nothing to recover.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+mod backup_scale;
 mod idle;
 mod node_cluster;
+mod observe;
 
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -32,6 +34,21 @@ enum Bench {
         #[arg(long, default_value_t = 5000)]
         foreign: usize,
     },
+    /// What the dp operator costs at rest beside many completed Backups and schedules.
+    BackupScale {
+        /// The operator's binary, as it goes into the image.
+        #[arg(long)]
+        operator: PathBuf,
+        /// Completed Backups.
+        #[arg(long, default_value_t = 10_000)]
+        backups: usize,
+        /// Enabled schedules.
+        #[arg(long, default_value_t = 200)]
+        schedules: usize,
+        /// Seconds to watch it.
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+    },
     /// How long a Cluster of two trivial pods takes on the one-node cluster: created, and restored.
     NodeCluster {
         /// Clusters of each sort; their medians are printed.
@@ -45,6 +62,9 @@ async fn main() {
     match Args::parse().bench {
         Bench::Idle { operator, image, seconds, foreign } => {
             idle::run(&operator, &image, seconds, foreign).await;
+        }
+        Bench::BackupScale { operator, backups, schedules, seconds } => {
+            backup_scale::run(&operator, backups, schedules, seconds).await;
         }
         Bench::NodeCluster { runs } => node_cluster::run(runs).await,
     }

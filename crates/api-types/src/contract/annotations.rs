@@ -166,6 +166,10 @@ keys! {
     KEEP_LATEST = "holdfast.dev/keep-latest";
     /// On a policy: how many completed scheduled backups of a method are kept at most.
     MAX_BACKUPS = "holdfast.dev/max-backups";
+    /// Token of the user on a BackupRepo: check it now.
+    RECHECK = "holdfast.dev/recheck";
+    /// `aead-v1` on a BackupRepo: encrypted backups made from now on are authenticated envelopes.
+    ENVELOPE = "holdfast.dev/envelope";
     /// `namespace/name` of the Backup that an object of another namespace belongs to.
     BACKUP_OBJECT = "holdfast.dev/backup-object";
 }

@@ -44,6 +44,8 @@ pub mod repo {
     pub const DERIVED_OBJECTS_DELETED: &str = "DerivedObjectsDeleted";
     /// One key lies in several namespaces; ours.
     pub const SHARED_CREDENTIAL: &str = "SharedCredential";
+    /// `False` while its storage class or claims were made from other parameters and cannot follow; ours.
+    pub const PARAMETERS_APPLIED: &str = "ParametersApplied";
 }
 
 /// Conditions of a `StorageProvider`.

@@ -89,6 +89,8 @@ keys! {
     BATCH_JOB_NAME = "batch.kubernetes.io/job-name";
     /// Node name of a node, used to pin pods.
     HOSTNAME = "kubernetes.io/hostname";
+    /// On a Backup: the envelope its objects are encrypted into, as its repository asked for when it began.
+    ENVELOPE = "holdfast.dev/envelope";
     /// UID of the Backup that an object of another namespace belongs to.
     BACKUP_OBJECT = "holdfast.dev/backup-object";
 }

@@ -83,6 +83,14 @@ pub mod repo {
     pub const UNKNOWN_ERROR: &str = "UnknownError";
     /// One key lies in several namespaces.
     pub const SHARED_CREDENTIAL: &str = "SharedCredential";
+    /// A parameter breaks a rule of the provider's schema.
+    pub const INVALID_PARAMETERS: &str = "InvalidParameters";
+    /// The pre-check's Job runs.
+    pub const PRE_CHECK_RUNNING: &str = "PreCheckRunning";
+    /// The storage class was made from other parameters.
+    pub const STORAGE_CLASS_OUTDATED: &str = "StorageClassOutdated";
+    /// Claims were made from other parameters.
+    pub const CLAIMS_OUTDATED: &str = "ClaimsOutdated";
 }
 
 /// Reasons of a `StorageProvider`'s condition.
@@ -202,6 +210,8 @@ restore_reasons! {
     BackupRepoNotFound: Wait;
     /// The repository is not ready.
     BackupRepoNotReady: Wait;
+    /// The repository names the namespaces that may use it, and this is none of them.
+    BackupRepoForbidden: Wait;
     /// The repository's claim or secret is not in the namespace yet.
     WaitForBackupRepo: Wait;
     /// The encryption secret does not exist in the namespace.

@@ -85,6 +85,31 @@ pub struct BackupRepoSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("pattern" = schema::PATH_PREFIX_PATTERN))]
     pub path_prefix: Option<String>,
+    /// Namespaces that may use it, each with keys of its own; all namespaces, with the key of `credential`, where empty.
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
+    pub namespaces: Vec<BackupRepoNamespace>,
+}
+
+/// A namespace that may use a repository (design D23). Each of its Secrets takes the place of the repository's `credential`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BackupRepoNamespace {
+    /// Its name.
+    #[serde(default, deserialize_with = "null_default")]
+    #[schemars(!default)]
+    pub name: String,
+    /// Secret with the key that backups are written with; it needs no right to delete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::core::secret_reference")]
+    pub credential: Option<SecretReference>,
+    /// Secret with the key that restores read with; that of `credential` where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::core::secret_reference")]
+    pub read_credential: Option<SecretReference>,
+    /// Secret with the key that files of deleted backups are removed with; that of `credential` where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::core::secret_reference")]
+    pub delete_credential: Option<SecretReference>,
 }
 
 lenient_spec!(BackupRepoSpec);
@@ -126,6 +151,18 @@ pub struct BackupRepoStatus {
     /// Whether policies without a repository use it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub is_default: Option<bool>,
+    /// Namespaces that hold its claim or its mover configuration, sorted.
+    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
+    pub prepared_namespaces: Vec<String>,
+    /// Pre-checks that failed since the last that passed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed_checks: Option<i32>,
+    /// Digest of the settings that the last pre-check was made for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checked_digest: Option<String>,
+    /// Token of the last pre-check that was asked for (annotation `holdfast.dev/recheck`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_recheck: Option<String>,
 }
 
 impl BackupRepo {

@@ -36,7 +36,11 @@ pub fn check(given: &[ParameterPair], allowed: &[String], actions: &ActionSet) -
     Ok(())
 }
 
-fn value(text: &str, schema: &Map<String, Value>) -> Result<(), String> {
+/// Whether a value, converted by the type that its property declares, fits the property.
+///
+/// # Errors
+/// The rule it breaks.
+pub fn value(text: &str, schema: &Map<String, Value>) -> Result<(), String> {
     let converted = convert(text, schema)?;
     listed(&converted, schema)?;
     match &converted {

@@ -7,11 +7,12 @@ use super::plan::{JobTurn, Observed, Plan, Ready};
 use super::select::Chosen;
 use super::targets::Targets;
 use super::{delete, status};
-use crate::action::mover::Repository;
+use crate::action::mover::Storage;
 use crate::action::pod::PodSettings;
 use crate::context::Context;
 use crate::error::{Error, Stop};
 use crate::reasons;
+use crate::repo::reach::Purpose;
 use api_types::contract::{FINALIZER, events as event_reasons, labels};
 use api_types::dp::{Backup, BackupPhase, BackupStatus, BackupStatusTarget};
 use controller_kit::clock;
@@ -61,8 +62,8 @@ impl Hands {
                 status::unblocked(&mut next);
                 self.store(backup, &next).await?;
             }
-            Plan::DeleteFiles { path, claim } => {
-                let job = delete::job(backup, &path, &claim, &context.pods);
+            Plan::DeleteFiles { path, repository } => {
+                let job = delete::job(backup, &path, &repository, &context.pods);
                 self.delete_files(backup, &job).await?;
             }
             Plan::DeletionFailed(why) => self.files_not_deleted(backup, &why).await?,
@@ -215,11 +216,15 @@ impl Hands {
                 format!("target pod {pod_name} is gone; its backup starts when it is back"),
             )));
         };
-        let claim = backup.status.as_ref().and_then(|s| s.persistent_volume_claim_name.clone()).unwrap_or_default();
+        let repo_name = backup.status.as_ref().and_then(|s| s.backup_repo_name.clone()).unwrap_or_default();
+        let Some(repository) = super::plan::repository(seen, Purpose::Write) else {
+            return Ok(Err(Stop::wait(reasons::BACKUP_REPO_NOT_FOUND, format!("there is no BackupRepo {repo_name}"))));
+        };
+        let storage = Storage::of(backup, repository);
         let source = Source { backup, action_set, method, target, pod: &pod };
         let name = action.name.as_deref().unwrap_or_default();
         let backoff = seen.policy.as_ref().map_or(2, |p| p.spec.backoff_limit());
-        let job = match build::data_job(&source, name, &Repository::Mounted { claim }, backoff, settings) {
+        let job = match build::data_job(&source, name, &storage, backoff, settings) {
             Ok(job) => job,
             Err(stop) => return Ok(Err(stop)),
         };

@@ -1,7 +1,7 @@
 //! Builds the Jobs of a backup (contract-dp §10.4–§10.6). Pure.
 
 use super::env::{self, Source};
-use crate::action::mover::{self, Repository, mount};
+use crate::action::mover::{self, Storage, mount};
 use crate::action::pod::PodSettings;
 use crate::action::{image, pod};
 use crate::error::Stop;
@@ -66,7 +66,7 @@ pub fn workload_labels(backup: &Backup) -> BTreeMap<String, String> {
 pub fn data_job(
     from: &Source<'_>,
     action: &str,
-    repository: &Repository,
+    storage: &Storage,
     backoff_limit: i32,
     settings: &PodSettings,
 ) -> Result<Job, Stop> {
@@ -136,7 +136,7 @@ pub fn data_job(
     if on_node {
         place_beside(&mut spec, from);
     }
-    mover::inject(&mut spec, Some(repository), &settings.mover_image, settings.zero_resources);
+    mover::inject(&mut spec, Some(storage), &settings.mover_image, settings.zero_resources);
     Ok(job(backup, action, spec, object, backoff_limit))
 }
 

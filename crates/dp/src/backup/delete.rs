@@ -1,6 +1,6 @@
 //! The Job that deletes a backup's files (behaviour-backup §6.9; no shell: D2, D31).
 
-use crate::action::mover::{self, Repository};
+use crate::action::mover::{self, Repository, Storage};
 use crate::action::pod;
 use crate::action::pod::PodSettings;
 use api_types::contract::names::{DELETE_INFIX, uid8};
@@ -25,13 +25,15 @@ pub fn job_name(backup: &Backup) -> String {
 
 /// Deletes `path` and the directories above it that become empty. It carries neither the backup's
 /// labels nor its name, so that it is not taken for one of the backup's workloads.
-pub fn job(backup: &Backup, path: &str, claim: &str, settings: &PodSettings) -> Job {
+pub fn job(backup: &Backup, path: &str, repository: &Repository, settings: &PodSettings) -> Job {
+    // Files on a volume belong to whom the action ran as; an object store does not ask for root (design D12).
+    let restricted = matches!(repository, Repository::Tool { .. });
     let mut container = Container {
         name: pods::CONTAINER_DELETER.into(),
         image: Some(settings.mover_image.clone()),
         image_pull_policy: Some("IfNotPresent".into()),
         command: Some(vec!["/datasafed".into(), "delete".into(), path.into()]),
-        security_context: Some(pod::action_container()),
+        security_context: Some(if restricted { pod::restricted_container() } else { pod::action_container() }),
         ..Container::default()
     };
     if settings.zero_resources {
@@ -41,11 +43,11 @@ pub fn job(backup: &Backup, path: &str, claim: &str, settings: &PodSettings) -> 
         containers: vec![container],
         restart_policy: Some("Never".into()),
         automount_service_account_token: Some(false),
-        security_context: Some(PodSecurityContext::default()),
+        security_context: Some(if restricted { pod::restricted_pod() } else { PodSecurityContext::default() }),
         ..PodSpec::default()
     };
-    let repository = Repository::Mounted { claim: claim.into() };
-    mover::inject(&mut spec, Some(&repository), &settings.mover_image, settings.zero_resources);
+    let storage = Storage::of(backup, repository.clone());
+    mover::inject(&mut spec, Some(&storage), &settings.mover_image, settings.zero_resources);
     let labels = BTreeMap::from([
         (labels::MANAGED_BY.to_owned(), labels::MANAGED_BY_DP.to_owned()),
         (OWNER_UID_LABEL.to_owned(), backup.uid().unwrap_or_default()),

@@ -33,6 +33,7 @@ pub async fn reconcile(key: Key, context: Arc<Context>, hands: apply::Hands) -> 
     }
     let mut seen = observe::observe(backup, &context.stores);
     observe::confirm_vanished(&mut seen, &hands.writer).await?;
+    observe::look_for_configuration(&mut seen, &hands.writer).await?;
     let plan = plan::plan(&seen, controller_kit::clock::now());
     Box::pin(hands.apply(&seen, plan, &context)).await
 }

@@ -6,8 +6,9 @@ use super::status::ActionOutcome;
 use super::{delete, select};
 use crate::context::Stores;
 use crate::error::Error;
+use crate::repo::reach::{self, Purpose};
 use api_types::contract::{annotations, labels, pods};
-use api_types::dp::{ActionPhase, Backup, BackupRepo, RestorePhase};
+use api_types::dp::{AccessMethod, ActionPhase, Backup, BackupPhase, BackupRepo, RestorePhase};
 use controller_kit::writes::Writer;
 use job_runtime::{observe::observe as observe_job, owned_by, stop};
 use k8s_openapi::api::batch::v1::Job;
@@ -30,7 +31,7 @@ pub fn observe(backup: Arc<Backup>, stores: &Stores) -> Observed {
     let repo = repo_name.and_then(|name| stores.repos.get("", &name));
     let recorded_claim = backup.status.as_ref().and_then(|s| s.persistent_volume_claim_name.clone());
     let claim = recorded_claim.or_else(|| repo.as_ref()?.status.as_ref()?.backup_pvc_name.clone());
-    let repo_claim_here = claim.is_some_and(|c| stores.claims.get(&namespace, &c).is_some());
+    let repo_here = claim.is_some_and(|c| stores.claims.get(&namespace, &c).is_some());
 
     let label = name_label(&name);
     let pods = stores.pods.select(|p| {
@@ -52,7 +53,7 @@ pub fn observe(backup: Arc<Backup>, stores: &Stores) -> Observed {
         action_set,
         default_repos,
         repo,
-        repo_claim_here,
+        repo_here,
         outcomes,
         jobs_left,
         delete_job,
@@ -93,6 +94,20 @@ pub async fn confirm_vanished(seen: &mut Observed, writer: &Writer) -> Result<()
             outcome.state = Some(observe_job(&job, &[] as &[Pod], pods::CONTAINER_BACKUP_DATA));
         }
     }
+    Ok(())
+}
+
+/// Of a repository that the mover reaches by a configuration, the server knows whether that is in the namespace:
+/// Secrets are not cached. Asked for while something is to begin.
+pub async fn look_for_configuration(seen: &mut Observed, writer: &Writer) -> Result<(), Error> {
+    let backup = &seen.backup;
+    let begins = matches!(backup.phase(), BackupPhase::New | BackupPhase::InProgress | BackupPhase::Deleting);
+    let purpose = if backup.phase() == BackupPhase::Deleting { Purpose::Delete } else { Purpose::Write };
+    let Some(repo) = seen.repo.as_deref().filter(|r| begins && r.spec.access_method() == AccessMethod::Tool) else {
+        return Ok(());
+    };
+    let namespace = backup.namespace().unwrap_or_default();
+    seen.repo_here = reach::is_prepared(repo, &namespace, purpose, writer).await?;
     Ok(())
 }
 

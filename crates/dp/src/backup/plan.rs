@@ -2,12 +2,14 @@
 
 use super::select;
 use super::status::{self, ActionOutcome, Start};
+use crate::action::mover::Repository;
 use crate::error::Stop;
 use crate::reasons;
-use api_types::contract::{FINALIZER, labels};
+use crate::repo::reach::{self, Purpose};
+use api_types::contract::{FINALIZER, annotations, labels};
 use api_types::dp::{
     ActionPhase, ActionSet, Backup, BackupMethod, BackupPhase, BackupPolicy, BackupRepo, BackupStatus,
-    BackupStatusTarget, DeletionPolicy,
+    BackupStatusTarget, DeletionPolicy, EncryptionConfig,
 };
 use controller_kit::names;
 use jiff::Timestamp;
@@ -29,8 +31,8 @@ pub struct Observed {
     pub default_repos: Vec<String>,
     /// The repository chosen.
     pub repo: Option<Arc<BackupRepo>>,
-    /// The repository's claim is in the backup's namespace.
-    pub repo_claim_here: bool,
+    /// The repository's claim, or the mover's configuration for it, is in the backup's namespace.
+    pub repo_here: bool,
     /// What each recorded action's Job came to, parallel to `status.actions`.
     pub outcomes: Vec<ActionOutcome>,
     /// Jobs of this backup are still there.
@@ -54,7 +56,7 @@ pub enum Plan {
     Refuse(Stop),
     /// Finalizer and labels come before anything else.
     Mark(BTreeMap<String, String>),
-    /// Ask the repository's controller for a claim here (wire label `wait-repo-preparation`).
+    /// Ask the repository's controller to prepare it here (wire label `wait-repo-preparation`).
     AskForRepo(Stop),
     /// Choose target pods, then store the status it runs under.
     Start(Box<Ready>),
@@ -77,8 +79,8 @@ pub enum Plan {
     DeleteFiles {
         /// Directory in the repository.
         path: String,
-        /// Claim of the repository in this namespace.
-        claim: String,
+        /// The repository, as this namespace reaches it.
+        repository: Repository,
     },
     /// Deleting the files failed; the user sees why and may delete that Job to try again.
     DeletionFailed(String),
@@ -104,8 +106,10 @@ pub struct Ready {
     pub method: BackupMethod,
     /// The repository.
     pub repo: String,
-    /// Its claim here.
-    pub claim: String,
+    /// Its claim here, where it is mounted.
+    pub claim: Option<String>,
+    /// How its objects are encrypted.
+    pub encryption: Option<EncryptionConfig>,
     /// Directory in the repository.
     pub path: String,
     /// Targets whose pods are to be chosen.
@@ -121,6 +125,7 @@ impl Ready {
             method: self.method,
             repo: self.repo,
             claim: self.claim,
+            encryption: self.encryption,
             path: self.path,
             targets,
             several: self.several,
@@ -166,7 +171,7 @@ fn prerequisites(seen: &Observed) -> Result<Plan, Stop> {
         .repo
         .as_ref()
         .ok_or_else(|| Stop::wait(reasons::BACKUP_REPO_NOT_FOUND, format!("there is no BackupRepo {repo_name}")))?;
-    select::check_repo(repo)?;
+    select::check_repo(repo, &backup.namespace().unwrap_or_default())?;
     let targets = policy.spec.targets_of(method);
     if targets.is_empty() {
         return Err(Stop::terminal(
@@ -180,7 +185,7 @@ fn prerequisites(seen: &Observed) -> Result<Plan, Stop> {
     if !finalizer || !wanted.iter().all(has) {
         return Ok(Plan::Mark(wanted));
     }
-    if !seen.repo_claim_here {
+    if !seen.repo_here {
         return Ok(Plan::AskForRepo(being_prepared(&repo_name)));
     }
     let namespace = backup.namespace().unwrap_or_default();
@@ -188,11 +193,30 @@ fn prerequisites(seen: &Observed) -> Result<Plan, Stop> {
     Ok(Plan::Start(Box::new(Ready {
         method: method.clone(),
         repo: repo_name,
-        claim: repo.status.as_ref().and_then(|s| s.backup_pvc_name.clone()).unwrap_or_default(),
+        claim: claim_of(reach::repository(repo, &namespace, Purpose::Write)),
+        encryption: policy.spec.encryption_config.clone(),
         path: super::paths::base(&root, &backup.name_any()),
         targets: targets.to_vec(),
         several: method.target.is_none() && (!method.targets.is_empty() || policy.spec.target.is_none()),
     })))
+}
+
+fn claim_of(repository: Option<Repository>) -> Option<String> {
+    match repository? {
+        Repository::Mounted { claim } => Some(claim),
+        Repository::Tool { .. } => None,
+    }
+}
+
+/// The repository of a backup that has started: the claim it recorded, else the configuration that its repository has
+/// for the namespace.
+pub fn repository(seen: &Observed, purpose: Purpose) -> Option<Repository> {
+    let backup = &seen.backup;
+    let recorded = backup.status.as_ref().and_then(|s| s.persistent_volume_claim_name.clone());
+    match recorded.filter(|claim| !claim.is_empty()) {
+        Some(claim) => Some(Repository::Mounted { claim }),
+        None => reach::repository(seen.repo.as_deref()?, &backup.namespace().unwrap_or_default(), purpose),
+    }
 }
 
 fn being_prepared(repo: &str) -> Stop {
@@ -211,6 +235,8 @@ fn wanted_labels(seen: &Observed, actions: &ActionSet, repo: &str) -> BTreeMap<S
         (labels::BACKUP_POLICY.to_owned(), policy_label(&backup.spec.backup_policy_name)),
         (labels::BACKUP_REPO_NAME.to_owned(), repo.to_owned()),
     ]);
+    let envelope = seen.repo.as_ref().and_then(|r| r.annotations().get(annotations::ENVELOPE).cloned());
+    wanted.extend(envelope.filter(|e| !e.is_empty()).map(|e| (labels::ENVELOPE.to_owned(), e)));
     if !backup.labels().contains_key(labels::MANAGED_BY) {
         wanted.insert(labels::MANAGED_BY.into(), labels::MANAGED_BY_DP.into());
     }
@@ -259,19 +285,20 @@ fn deletion(seen: &Observed) -> Plan {
     }
     let status = backup.status.as_ref();
     let path = status.and_then(|s| s.path.clone()).unwrap_or_default();
-    let claim = status.and_then(|s| s.persistent_volume_claim_name.clone()).unwrap_or_default();
     // A path that does not name the backup is never deleted; without the repository nothing can be.
     let named = path.split('/').any(|part| part == backup.name_any());
-    let Some(repo) = seen.repo.as_ref().filter(|_| named && !claim.is_empty()) else {
+    let (Some(repo), Some(repository), true) = (&seen.repo, repository(seen, Purpose::Delete), named) else {
         return Plan::Release;
     };
     match &seen.delete_job {
         // Made also before the repository's claim is here: a namespace that is being deleted shows by it.
-        None => Plan::DeleteFiles { path, claim },
-        Some(JobState::Running { .. }) if !seen.repo_claim_here => match select::check_repo(repo) {
-            Err(stop) => Plan::Blocked(stop),
-            Ok(()) => Plan::AskForRepo(being_prepared(&repo.name_any())),
-        },
+        None => Plan::DeleteFiles { path, repository },
+        Some(JobState::Running { .. }) if !seen.repo_here => {
+            match select::check_repo(repo, &backup.namespace().unwrap_or_default()) {
+                Err(stop) => Plan::Blocked(stop),
+                Ok(()) => Plan::AskForRepo(being_prepared(&repo.name_any())),
+            }
+        }
         Some(JobState::Running { .. }) => Plan::Leave,
         Some(JobState::Succeeded { .. }) => Plan::Release,
         Some(JobState::Failed { why, message, .. }) => {

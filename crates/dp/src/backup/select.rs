@@ -3,9 +3,10 @@
 use crate::action::parameters;
 use crate::error::Stop;
 use crate::reasons;
+use crate::repo::reach;
 use api_types::dp::{
-    AccessMethod, ActionSet, Backup, BackupMethod, BackupPolicy, BackupRepo, BackupStatusTarget, BackupTarget,
-    BackupType, Phase, PodSelectionStrategy,
+    ActionSet, Backup, BackupMethod, BackupPolicy, BackupRepo, BackupStatusTarget, BackupTarget, BackupType, Phase,
+    PodSelectionStrategy,
 };
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
@@ -43,9 +44,6 @@ pub fn method<'a>(backup: &Backup, policy: &'a BackupPolicy) -> Result<&'a Backu
             reasons::NO_BACKUP_ACTION,
             format!("method {name} of BackupPolicy {of} has neither actionSetName nor snapshotVolumes"),
         ));
-    }
-    if policy.spec.encryption_config.is_some() {
-        return not_served("spec.encryptionConfig");
     }
     if policy.spec.use_kopia() {
         return not_served("spec.useKopia");
@@ -101,16 +99,17 @@ pub fn repo_name(backup: &Backup, policy: &BackupPolicy, defaults: &[String]) ->
     }
 }
 
-/// Whether the repository can be used now.
+/// Whether the repository can be used now, and from `namespace`.
 ///
 /// # Errors
-/// Wait until it is Ready (behaviour-backup D13: not being Ready for a moment is no failed backup).
-pub fn check_repo(repo: &BackupRepo) -> Result<(), Stop> {
+/// Wait until it is Ready (behaviour-backup D13: not being Ready for a moment is no failed backup), and until it admits
+/// the namespace.
+pub fn check_repo(repo: &BackupRepo, namespace: &str) -> Result<(), Stop> {
     let name = repo.name_any();
-    if repo.spec.access_method() == AccessMethod::Tool {
+    if !reach::admits(repo, namespace) {
         return Err(Stop::wait(
-            reasons::NOT_SERVED_YET,
-            format!("BackupRepo {name}: accessMethod Tool is not served yet"),
+            reasons::BACKUP_REPO_FORBIDDEN,
+            format!("BackupRepo {name}: spec.namespaces does not list {namespace}"),
         ));
     }
     if repo.is_ready() {

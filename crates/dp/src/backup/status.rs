@@ -5,6 +5,7 @@ use crate::error::Stop;
 use api_types::contract::{BACKUP_FORMAT_VERSION, conditions};
 use api_types::dp::{
     ActionPhase, ActionStatus, ActionType, Backup, BackupPhase, BackupStatus, BackupStatusTarget, BackupTimeRange,
+    EncryptionConfig,
 };
 use api_types::retention::Retention;
 use controller_kit::conditions::{self as kit, Status};
@@ -56,8 +57,10 @@ pub struct Start {
     pub method: api_types::dp::BackupMethod,
     /// Repository.
     pub repo: String,
-    /// Claim of the repository in the backup's namespace.
-    pub claim: String,
+    /// Claim of the repository in the backup's namespace, where it is mounted.
+    pub claim: Option<String>,
+    /// How its objects are encrypted.
+    pub encryption: Option<EncryptionConfig>,
     /// Its directory in the repository.
     pub path: String,
     /// Targets with the pods chosen.
@@ -76,7 +79,8 @@ pub fn started(backup: &Backup, start: Start, now: Timestamp) -> BackupStatus {
     status.path = Some(start.path);
     status.backup_method = Some(start.method);
     status.backup_repo_name = Some(start.repo);
-    status.persistent_volume_claim_name = Some(start.claim);
+    status.persistent_volume_claim_name = start.claim;
+    status.encryption_config = start.encryption;
     status.actions = start.targets.iter().flat_map(|t| new_actions(backup, t)).collect();
     if start.several {
         status.targets = start.targets;

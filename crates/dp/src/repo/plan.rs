@@ -1,16 +1,16 @@
 //! Decides what a BackupRepo needs next, and what its status says. Pure.
 
-use super::claim;
-use crate::error::Stop;
-use api_types::contract::reasons::repo as reasons;
-use api_types::contract::{FINALIZER, annotations, conditions::repo as conditions};
-use api_types::dp::{
-    AccessMethod, BackupRepo, BackupRepoPhase, BackupRepoStatus, StorageProvider, StorageProviderPhase,
-};
+use super::rendered::{Fault, Rendered, Secrets, Source};
+use super::secret::Wanted;
+use super::{check, names, removal, serve};
+use crate::repo::claim::ClaimTemplate;
+use api_types::contract::reasons::{provider as provider_reasons, repo as reasons};
+use api_types::contract::{FINALIZER, annotations, conditions as all_conditions, conditions::repo as conditions};
+use api_types::dp::{AccessMethod, BackupRepo, BackupRepoPhase, BackupRepoStatus, StorageProvider};
 use controller_kit::conditions::{self as kit, Status};
 use jiff::{SignedDuration, Timestamp};
-use job_runtime::observe::JobState;
-use k8s_openapi::api::core::v1::PersistentVolumeClaimSpec;
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use k8s_openapi::api::storage::v1::StorageClass;
 use kube::ResourceExt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,24 +28,32 @@ pub struct Waiting {
     pub claim_here: bool,
 }
 
-/// One look at the caches.
+/// One look at the caches, and at the Secrets that are named.
 pub struct Observed {
     /// The repository.
     pub repo: Arc<BackupRepo>,
     /// Its provider.
     pub provider: Option<Arc<StorageProvider>>,
-    /// The pre-check Job and the digest it was made for.
-    pub check: Option<(JobState, String)>,
+    /// The Secrets it names.
+    pub secrets: Secrets,
+    /// The generated class, where it is there.
+    pub class: Option<Arc<StorageClass>>,
+    /// The pre-check that was made.
+    pub check: Option<check::Seen>,
     /// The pre-check's claim is there.
     pub check_claim: bool,
     /// Who waits for it.
     pub waiting: Vec<Waiting>,
     /// Backups that lie in it.
     pub backups: Vec<String>,
-    /// Claims of it that are still there.
-    pub claims_left: usize,
-    /// How long after a failed pre-check the next is made (behaviour-backup D14: it was never).
+    /// Claims of it that are there.
+    pub claims: Vec<Arc<PersistentVolumeClaim>>,
+    /// Classes of it that are there.
+    pub classes: Vec<Arc<StorageClass>>,
+    /// Pause after the first pre-check that failed (behaviour-backup D14: there was no second).
     pub retry: SignedDuration,
+    /// The operator's own namespace.
+    pub own_namespace: String,
 }
 
 /// One thing to do.
@@ -53,23 +61,36 @@ pub struct Observed {
 pub enum Step {
     /// Put the finalizer on.
     Mark,
-    /// Create claim and Job of the pre-check.
-    StartCheck(Box<PersistentVolumeClaimSpec>),
-    /// Delete claim and Job of the pre-check.
+    /// Apply a Secret; one that has its content already is left alone.
+    ApplySecret(Wanted),
+    /// Create the generated class.
+    CreateClass(Box<StorageClass>),
+    /// Create claim or Secret, and Job, of the pre-check.
+    StartCheck(check::Subject),
+    /// Delete what the pre-check was made of.
     EndCheck,
-    /// Store the digest that was checked.
-    StoreDigest(String),
+    /// Store the digest that was checked; configurations made from another one are stale.
+    StoreDigest {
+        /// The digest.
+        digest: String,
+        /// Configurations of it are in namespaces.
+        stale: bool,
+    },
+    /// Configurations are no longer stale.
+    Refreshed,
     /// Create the repository's claim in a namespace.
     CreateClaim {
         /// Where.
         namespace: String,
         /// What.
-        spec: Box<PersistentVolumeClaimSpec>,
+        template: Box<ClaimTemplate>,
     },
     /// Take the waiting label off.
     Wake(Waiting),
     /// Delete all claims of it.
     DeleteClaims,
+    /// Delete the generated classes, and all Secrets of it.
+    DeleteRest,
     /// Take the finalizer off.
     Release,
 }
@@ -79,7 +100,20 @@ impl Step {
     pub fn namespace(&self) -> Option<&str> {
         match self {
             Self::CreateClaim { namespace, .. } => Some(namespace),
+            Self::ApplySecret(wanted) if wanted.is_configuration => Some(&wanted.namespace),
             Self::Wake(waiting) => Some(&waiting.namespace),
+            _ => None,
+        }
+    }
+
+    /// The condition that says that it failed.
+    pub fn fault(&self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::ApplySecret(wanted) if !wanted.is_configuration => {
+                Some((conditions::STORAGE_CLASS_CREATED, reasons::PREPARE_CSI_SECRET_FAILED))
+            }
+            Self::CreateClass(_) => Some((conditions::STORAGE_CLASS_CREATED, reasons::PREPARE_STORAGE_CLASS_FAILED)),
+            Self::StartCheck(_) => Some((conditions::PRE_CHECK_PASSED, reasons::PRE_CHECK_FAILED)),
             _ => None,
         }
     }
@@ -97,13 +131,40 @@ pub struct Plan {
     pub again: Option<Duration>,
 }
 
+/// Sets conditions of one status.
+pub struct Conditions<'a> {
+    /// The status.
+    pub status: &'a mut BackupRepoStatus,
+    /// Generation of the repository.
+    pub generation: Option<i64>,
+    /// Now.
+    pub now: Timestamp,
+}
+
+impl Conditions<'_> {
+    /// Sets one.
+    pub fn set(&mut self, type_: &str, status: Status, reason: &str, message: &str) {
+        kit::set(&mut self.status.conditions, type_, status, reason, message, self.generation, self.now);
+    }
+
+    /// Takes one away.
+    pub fn clear(&mut self, type_: &str) {
+        self.status.conditions.retain(|c| c.type_ != type_);
+    }
+
+    /// One that holds, with the wire's reason: its own name.
+    pub fn holds(&mut self, type_: &str) {
+        self.set(type_, Status::True, type_, "");
+    }
+}
+
 /// What the repository needs next.
 pub fn plan(seen: &Observed, now: Timestamp) -> Plan {
     let repo = &seen.repo;
     let mut plan =
         Plan { steps: vec![], status: repo.status.clone().unwrap_or_default(), digest: String::new(), again: None };
     if repo.metadata.deletion_timestamp.is_some() {
-        deletion(seen, &mut plan, now);
+        removal::plan(seen, &mut plan, now);
         return plan;
     }
     if !repo.finalizers().iter().any(|f| f == FINALIZER) {
@@ -113,182 +174,114 @@ pub fn plan(seen: &Observed, now: Timestamp) -> Plan {
     plan.status.observed_generation = repo.metadata.generation;
     plan.status.is_default =
         Some(repo.annotations().get(annotations::IS_DEFAULT_REPO).map(String::as_str) == Some("true"));
-    plan.status.backup_pvc_name.get_or_insert_with(|| claim::name(repo));
-    let mut writer = Conditions { status: &mut plan.status, generation: repo.metadata.generation, now };
-    match checks(seen, &mut writer) {
-        Err(stop) => {
-            writer.set(condition_of(stop.reason), Status::False, stop.reason, &stop.message);
+    if let Some(provider) = &seen.provider {
+        let before = plan.status.clone();
+        names::record(&mut plan.status, repo, provider, &seen.own_namespace);
+        if plan.status != before && repo.status.as_ref().is_none_or(|s| !same_names(s, &plan.status)) {
+            return plan; // recorded before anything of it is made (design D8); the write wakes it
+        }
+    }
+    let mut write = Conditions { status: &mut plan.status, generation: repo.metadata.generation, now };
+    match checks(seen, &mut write) {
+        Err(fault) => {
+            write.set(fault.condition, Status::False, fault.reason, &fault.message);
             plan.status.phase = Some(BackupRepoPhase::Failed);
         }
-        Ok((spec, digest)) => {
-            plan.digest = digest;
-            pre_check(seen, &mut plan, &spec, now);
+        Ok(rendered) => {
+            plan.digest.clone_from(&rendered.digest);
+            make_driver_objects(seen, &mut plan, &rendered, now);
+            check::plan(seen, &mut plan, &rendered, now);
             if plan.status.phase == Some(BackupRepoPhase::Ready) {
-                serve(seen, &mut plan, &spec);
+                serve::plan(seen, &mut plan, &rendered, now);
             }
         }
     }
     plan
 }
 
-struct Conditions<'a> {
-    status: &'a mut BackupRepoStatus,
-    generation: Option<i64>,
-    now: Timestamp,
-}
-
-impl Conditions<'_> {
-    fn set(&mut self, type_: &str, status: Status, reason: &str, message: &str) {
-        kit::set(&mut self.status.conditions, type_, status, reason, message, self.generation, self.now);
-    }
-}
-
-fn condition_of(reason: &str) -> &'static str {
-    match reason {
-        reasons::CREDENTIAL_SECRET_NOT_FOUND | super::INVALID_PARAMETERS => conditions::PARAMETERS_CHECKED,
-        reasons::BAD_PVC_TEMPLATE => conditions::PVC_TEMPLATE_CHECKED,
-        _ => conditions::STORAGE_PROVIDER_READY,
-    }
+fn same_names(a: &BackupRepoStatus, b: &BackupRepoStatus) -> bool {
+    a.backup_pvc_name == b.backup_pvc_name
+        && a.tool_config_secret_name == b.tool_config_secret_name
+        && a.generated_storage_class_name == b.generated_storage_class_name
+        && a.generated_csi_driver_secret == b.generated_csi_driver_secret
 }
 
 /// Everything before the pre-check, each with its condition.
-fn checks(seen: &Observed, write: &mut Conditions<'_>) -> Result<(PersistentVolumeClaimSpec, String), Stop> {
+fn checks(seen: &Observed, write: &mut Conditions<'_>) -> Result<Rendered, Fault> {
     let repo = &seen.repo;
     let provider = usable_provider(repo, seen.provider.as_deref())?;
-    write.set(conditions::STORAGE_PROVIDER_READY, Status::True, reasons::STORAGE_PROVIDER_READY, "");
-    let parameters = claim::parameters(repo, provider);
-    if let Some(missing) = claim::missing_parameter(provider, &parameters) {
-        return Err(Stop::terminal(
-            super::INVALID_PARAMETERS,
-            format!("spec.config: StorageProvider {} requires {missing}", provider.name_any()),
-        ));
+    write.holds(conditions::STORAGE_PROVIDER_READY);
+    let source = Source { repo, provider, secrets: &seen.secrets, own_namespace: &seen.own_namespace };
+    let parameters = source.own_parameters()?;
+    write.holds(conditions::PARAMETERS_CHECKED);
+    let rendered = source.render(&parameters)?;
+    write.holds(conditions::STORAGE_CLASS_CREATED);
+    if rendered.claim.is_some() {
+        write.holds(conditions::PVC_TEMPLATE_CHECKED);
+    } else {
+        write.set(conditions::PVC_TEMPLATE_CHECKED, Status::True, reasons::SKIPPED, "");
     }
-    write.set(conditions::PARAMETERS_CHECKED, Status::True, reasons::PARAMETERS_CHECKED, "");
-    write.set(conditions::STORAGE_CLASS_CREATED, Status::True, reasons::STORAGE_CLASS_CREATED, "");
-    let spec = claim::spec(repo, provider, &parameters)?;
-    write.set(conditions::PVC_TEMPLATE_CHECKED, Status::True, reasons::PVC_TEMPLATE_CHECKED, "");
-    Ok((spec, claim::digest(provider, &parameters)))
+    Ok(rendered)
 }
 
-fn usable_provider<'a>(repo: &BackupRepo, provider: Option<&'a StorageProvider>) -> Result<&'a StorageProvider, Stop> {
+fn usable_provider<'a>(repo: &BackupRepo, provider: Option<&'a StorageProvider>) -> Result<&'a StorageProvider, Fault> {
     let name = &repo.spec.storage_provider_ref;
-    let invalid =
-        |why: &str| Stop::terminal(reasons::INVALID_STORAGE_PROVIDER, format!("StorageProvider {name}: {why}"));
+    let fault = |reason, message: String| Fault::new(conditions::STORAGE_PROVIDER_READY, reason, message);
     let provider = provider.ok_or_else(|| {
-        Stop::wait(
+        fault(
             reasons::STORAGE_PROVIDER_NOT_FOUND,
             format!("spec.storageProviderRef: there is no StorageProvider {name}"),
         )
     })?;
+    let has = |template: &Option<String>| template.as_deref().is_some_and(|t| !t.trim().is_empty());
+    let spec = &provider.spec;
+    let lacks = |what: &str, other: &str| {
+        fault(
+            reasons::INVALID_STORAGE_PROVIDER,
+            format!(
+                "spec.accessMethod: StorageProvider {name} has no {what}; use accessMethod {other} or another provider"
+            ),
+        )
+    };
     if repo.spec.access_method() == AccessMethod::Tool {
-        return Err(invalid("spec.accessMethod Tool is not served yet; use Mount"));
+        // The driver is not needed then, and its absence no obstacle.
+        return if has(&spec.datasafed_config_template) {
+            Ok(provider)
+        } else {
+            Err(lacks("datasafedConfigTemplate", "Mount"))
+        };
     }
-    if repo.spec.credential.is_some() {
-        return Err(invalid("spec.credential is not served yet for accessMethod Mount"));
+    if !has(&spec.persistent_volume_claim_template) && !has(&spec.storage_class_template) {
+        return Err(lacks("storageClassTemplate and no persistentVolumeClaimTemplate", "Tool"));
     }
-    if provider.spec.persistent_volume_claim_template.as_deref().unwrap_or_default().is_empty() {
-        return Err(invalid(
-            "has no persistentVolumeClaimTemplate; repositories from a storageClassTemplate are not served yet",
-        ));
-    }
-    if provider.status.as_ref().and_then(|s| s.phase.as_ref()) != Some(&StorageProviderPhase::Ready) {
-        return Err(Stop::wait(reasons::STORAGE_PROVIDER_NOT_READY, format!("StorageProvider {name} is not Ready")));
+    let status = provider.status.as_ref();
+    let installed = status.and_then(|s| kit::get(&s.conditions, all_conditions::provider::CSI_DRIVER_INSTALLED));
+    if installed.is_none_or(|c| c.status != "True" || c.reason != provider_reasons::CSI_DRIVER_OBJECT_FOUND) {
+        let why = installed.map(|c| format!(": {}", c.message)).unwrap_or_default();
+        return Err(fault(reasons::STORAGE_PROVIDER_NOT_READY, format!("StorageProvider {name} is not Ready{why}")));
     }
     Ok(provider)
 }
 
-fn pre_check(seen: &Observed, plan: &mut Plan, spec: &PersistentVolumeClaimSpec, now: Timestamp) {
-    let repo = &seen.repo;
-    let stored = repo.annotations().get(annotations::BACKUP_REPO_DIGEST);
-    let generation = repo.metadata.generation;
-    let passed = kit::is_true(&plan.status.conditions, conditions::PRE_CHECK_PASSED);
-    if passed && stored == Some(&plan.digest) {
-        plan.status.phase = Some(BackupRepoPhase::Ready);
-        if seen.check.is_some() || seen.check_claim {
-            plan.steps.push(Step::EndCheck);
+/// The CSI driver's Secret and the class: what the claim of the pre-check needs first.
+fn make_driver_objects(seen: &Observed, plan: &mut Plan, rendered: &Rendered, now: Timestamp) {
+    let status = seen.repo.status.as_ref();
+    let reference = status.and_then(|s| s.generated_csi_driver_secret.clone());
+    if let (Some(data), Some(reference)) = (&rendered.driver_secret, reference) {
+        plan.steps.push(Step::ApplySecret(Wanted {
+            namespace: reference.namespace.unwrap_or_default(),
+            name: reference.name.unwrap_or_default(),
+            data: data.clone(),
+            is_configuration: false,
+        }));
+    }
+    let mut write = Conditions { status: &mut plan.status, generation: seen.repo.metadata.generation, now };
+    match (&rendered.class, &seen.class) {
+        (Some(class), None) => plan.steps.push(Step::CreateClass(Box::new(class.clone()))),
+        (Some(class), Some(there)) if !super::reach::is_ours(there.as_ref(), &seen.repo) => {
+            let text = format!("StorageClass {} belongs to somebody else; delete it", class.name_any());
+            write.set(conditions::STORAGE_CLASS_CREATED, Status::False, reasons::PREPARE_STORAGE_CLASS_FAILED, &text);
         }
-        return;
+        _ => {}
     }
-    let mut write = Conditions { status: &mut plan.status, generation, now };
-    match &seen.check {
-        Some((_, digest)) if *digest != plan.digest => {
-            write.set(
-                conditions::PRE_CHECK_PASSED,
-                Status::Unknown,
-                reasons::DIGEST_CHANGED,
-                "parameters changed; checking again",
-            );
-            plan.status.phase = Some(BackupRepoPhase::PreChecking);
-            plan.steps.push(Step::EndCheck);
-        }
-        Some((JobState::Succeeded { .. }, _)) => {
-            write.set(conditions::PRE_CHECK_PASSED, Status::True, reasons::PRE_CHECK_PASSED, "");
-            plan.status.phase = Some(BackupRepoPhase::Ready);
-            plan.steps.push(Step::StoreDigest(plan.digest.clone()));
-        }
-        Some((JobState::Failed { why, message, .. }, _)) => {
-            let told = message.as_deref().and_then(mover_protocol::RunResult::parse).map(|r| r.message);
-            let text = told.filter(|t| !t.is_empty()).unwrap_or_else(|| why.clone());
-            write.set(conditions::PRE_CHECK_PASSED, Status::False, reasons::PRE_CHECK_FAILED, &text);
-            plan.status.phase = Some(BackupRepoPhase::Failed);
-            plan.steps.push(Step::EndCheck);
-            plan.again = Duration::try_from(seen.retry).ok();
-        }
-        Some((JobState::Running { blocked }, _)) => {
-            let text = blocked.as_ref().map_or("the pre-check Job is running", |d| d.message.as_str());
-            write.set(conditions::PRE_CHECK_PASSED, Status::Unknown, super::PRE_CHECK_RUNNING, text);
-            plan.status.phase = Some(BackupRepoPhase::PreChecking);
-        }
-        None => start_check(seen, plan, spec, now),
-    }
-}
-
-fn start_check(seen: &Observed, plan: &mut Plan, spec: &PersistentVolumeClaimSpec, now: Timestamp) {
-    let failed = kit::get(&plan.status.conditions, conditions::PRE_CHECK_PASSED).filter(|c| c.status == "False");
-    if let Some(condition) = failed {
-        let rest = seen.retry - now.duration_since(condition.last_transition_time.0);
-        if rest > SignedDuration::ZERO {
-            plan.status.phase = Some(BackupRepoPhase::Failed);
-            plan.again = Duration::try_from(rest).ok();
-            return;
-        }
-    }
-    let generation = seen.repo.metadata.generation;
-    let mut write = Conditions { status: &mut plan.status, generation, now };
-    write.set(conditions::PRE_CHECK_PASSED, Status::Unknown, super::PRE_CHECK_RUNNING, "the pre-check Job is running");
-    plan.status.phase = Some(BackupRepoPhase::PreChecking);
-    plan.steps.push(Step::StartCheck(Box::new(spec.clone())));
-}
-
-fn serve(seen: &Observed, plan: &mut Plan, spec: &PersistentVolumeClaimSpec) {
-    for waiting in &seen.waiting {
-        if !waiting.claim_here {
-            plan.steps.push(Step::CreateClaim { namespace: waiting.namespace.clone(), spec: Box::new(spec.clone()) });
-        }
-        plan.steps.push(Step::Wake(waiting.clone()));
-    }
-}
-
-fn deletion(seen: &Observed, plan: &mut Plan, now: Timestamp) {
-    let repo = &seen.repo;
-    if !repo.finalizers().iter().any(|f| f == FINALIZER) {
-        return;
-    }
-    plan.status.phase = Some(BackupRepoPhase::Deleting);
-    let mut write = Conditions { status: &mut plan.status, generation: repo.metadata.generation, now };
-    if !seen.backups.is_empty() {
-        let text = format!("Backups lie in it; delete them first: {}", seen.backups.join(", "));
-        write.set(conditions::DERIVED_OBJECTS_DELETED, Status::False, reasons::HAVE_ASSOCIATED_BACKUPS, &text);
-        return;
-    }
-    if seen.check.is_some() {
-        plan.steps.push(Step::EndCheck);
-    }
-    if seen.claims_left > 0 {
-        let text = format!("{} claims of it are being deleted", seen.claims_left);
-        write.set(conditions::DERIVED_OBJECTS_DELETED, Status::False, reasons::HAVE_RESIDUAL_PVCS, &text);
-        plan.steps.push(Step::DeleteClaims);
-        return;
-    }
-    plan.steps.push(Step::Release);
 }

@@ -1,6 +1,8 @@
-//! The Job that proves that a repository can be written and read (behaviour-backup §11.3).
+//! The Job that proves that a repository can be written and read (behaviour-backup §11.3, rule 43; no shell: D31).
 
-use crate::action::mover::mount;
+use super::check::Subject;
+use super::secret::Wanted;
+use crate::action::mover::{config_volume, mount};
 use crate::action::pod::PodSettings;
 use crate::action::{env, pod};
 use api_types::contract::names::{PRE_CHECK_PREFIX, uid8};
@@ -9,31 +11,63 @@ use api_types::dp::BackupRepo;
 use controller_kit::names;
 use job_runtime::OWNER_UID_LABEL;
 use k8s_openapi::api::batch::v1::{Job, JobSpec};
-use k8s_openapi::api::core::v1::{Container, PersistentVolumeClaimVolumeSource, PodSpec, PodTemplateSpec, Volume};
+use k8s_openapi::api::core::v1::{
+    Container, PersistentVolumeClaimVolumeSource, PodSpec, PodTemplateSpec, Volume, VolumeMount,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Resource, ResourceExt};
 use std::collections::BTreeMap;
 
 const BACKOFF_LIMIT: i32 = 2;
 
-/// Name of the Job and of its claim: `pre-check-<uid8>-<repo>`.
+/// Name of the Job and of its claim or Secret: `pre-check-<uid8>-<repo>`.
 pub fn name(repo: &BackupRepo) -> String {
     let uid = repo.uid().unwrap_or_default();
     let wire = format!("{PRE_CHECK_PREFIX}-{}-{}", uid8(&uid), repo.name_any());
     names::child(&wire, &[&uid, PRE_CHECK_PREFIX])
 }
 
+/// The configuration that the Job uses, where the repository has one.
+pub fn configuration(repo: &BackupRepo, namespace: &str, subject: &Subject) -> Option<Wanted> {
+    match subject {
+        Subject::Configuration(text) => Some(Wanted::configuration(namespace, &name(repo), text.clone())),
+        Subject::Claim(_) => None,
+    }
+}
+
+fn volume(repo: &BackupRepo, subject: &Subject) -> (Volume, VolumeMount) {
+    match subject {
+        Subject::Configuration(_) => config_volume(&name(repo)),
+        Subject::Claim(_) => {
+            let volume = Volume {
+                name: pods::VOLUME_PRE_CHECK.into(),
+                persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
+                    claim_name: name(repo),
+                    read_only: None,
+                }),
+                ..Volume::default()
+            };
+            (volume, mount(pods::VOLUME_PRE_CHECK, pods::PATH_PRE_CHECK))
+        }
+    }
+}
+
 /// Writes, reads back and removes `<path prefix>/precheck.txt` through the mover.
-pub fn job(repo: &BackupRepo, namespace: &str, digest: &str, settings: &PodSettings) -> Job {
+pub fn job(repo: &BackupRepo, namespace: &str, subject: &Subject, digest: &str, settings: &PodSettings) -> Job {
     let prefix = repo.spec.path_prefix.clone().unwrap_or_default();
+    let (volume, mount) = volume(repo, subject);
+    let local = matches!(subject, Subject::Claim(_))
+        .then(|| env::literal(mover_protocol::env::LOCAL_BACKEND_PATH, pods::PATH_PRE_CHECK));
     let mut container = Container {
         name: pods::CONTAINER_PRE_CHECK.into(),
         image: Some(settings.mover_image.clone()),
         image_pull_policy: Some("IfNotPresent".into()),
         command: Some(vec!["/datasafed".into(), "precheck".into(), format!("/{prefix}")]),
-        env: Some(vec![env::literal(mover_protocol::env::LOCAL_BACKEND_PATH, pods::PATH_PRE_CHECK)]),
-        volume_mounts: Some(vec![mount(pods::VOLUME_PRE_CHECK, pods::PATH_PRE_CHECK)]),
+        env: local.map(|var| vec![var]),
+        volume_mounts: Some(vec![mount]),
         security_context: Some(pod::restricted_container()),
+        // What it printed last, where it ended without a word in its message.
+        termination_message_policy: Some("FallbackToLogsOnError".into()),
         ..Container::default()
     };
     if settings.zero_resources {
@@ -44,10 +78,9 @@ pub fn job(repo: &BackupRepo, namespace: &str, digest: &str, settings: &PodSetti
         (labels::BACKUP_REPO_NAME.to_owned(), repo.name_any()),
         (OWNER_UID_LABEL.to_owned(), repo.uid().unwrap_or_default()),
     ]);
-    let name = name(repo);
     Job {
         metadata: ObjectMeta {
-            name: Some(name.clone()),
+            name: Some(name(repo)),
             namespace: Some(namespace.into()),
             labels: Some(labels.clone()),
             annotations: Some(BTreeMap::from([(annotations::BACKUP_REPO_DIGEST.to_owned(), digest.to_owned())])),
@@ -63,14 +96,7 @@ pub fn job(repo: &BackupRepo, namespace: &str, digest: &str, settings: &PodSetti
                     restart_policy: Some("Never".into()),
                     automount_service_account_token: Some(false),
                     security_context: Some(pod::restricted_pod()),
-                    volumes: Some(vec![Volume {
-                        name: pods::VOLUME_PRE_CHECK.into(),
-                        persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
-                            claim_name: name,
-                            read_only: None,
-                        }),
-                        ..Volume::default()
-                    }]),
+                    volumes: Some(vec![volume]),
                     ..PodSpec::default()
                 }),
             },

@@ -2,10 +2,11 @@
 
 use super::plan::{self, Observed, Plan};
 use super::{build, status};
-use crate::action::mover::Repository;
+use crate::action::mover::Storage;
 use crate::context::Context;
 use crate::error::{Error, Stop};
 use crate::reasons;
+use crate::repo::reach::{self, Purpose};
 use api_types::contract::names::JOB_OBJECT_KEY_PREFIX;
 use api_types::contract::{annotations, events as event_reasons, labels};
 use api_types::dp::{Restore, RestorePhase, RestoreStatus};
@@ -144,12 +145,12 @@ impl Hands {
     async fn create_job(&self, seen: &mut Observed, context: &Context) -> Result<(), Error> {
         let namespace = seen.restore.namespace().unwrap_or_default();
         context.workers.ensure(&self.writer, &namespace).await?;
-        let claim = seen.repo.as_ref().and_then(|r| r.status.as_ref()?.backup_pvc_name.clone());
-        let repository = claim.map(|claim| Repository::Mounted { claim });
+        let repository = seen.repo.as_ref().and_then(|r| reach::repository(r, &namespace, Purpose::Read));
         let Some(set) = plan::set(seen) else {
             return Ok(());
         };
-        let job = match build::prepare_data_job(&seen.restore, &set, 0, repository.as_ref(), &context.pods) {
+        let storage = repository.map(|repository| Storage::of(set.backup, repository));
+        let job = match build::prepare_data_job(&seen.restore, &set, 0, storage.as_ref(), &context.pods) {
             Ok(job) => job,
             Err(stop) => return self.refuse(seen, &stop).await,
         };

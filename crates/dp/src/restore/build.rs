@@ -4,7 +4,7 @@
 //! `datasafed run` (design D20); Jobs carry the owner's UID and no finalizer (design D9).
 
 use super::env::{self, Set};
-use crate::action::mover::{self, Repository, mount};
+use crate::action::mover::{self, Storage, mount};
 use crate::action::pod::PodSettings;
 use crate::action::{image, pod};
 use crate::error::Stop;
@@ -63,7 +63,7 @@ pub fn prepare_data_job(
     restore: &Restore,
     set: &Set<'_>,
     index: usize,
-    repository: Option<&Repository>,
+    storage: Option<&Storage>,
     settings: &PodSettings,
 ) -> Result<Job, Stop> {
     let action = set.action_set.spec.restore.as_ref().and_then(|r| r.prepare_data.as_ref()).ok_or_else(|| {
@@ -117,7 +117,7 @@ pub fn prepare_data_job(
         ..PodSpec::default()
     };
     place(&mut spec, restore);
-    mover::inject(&mut spec, repository, &settings.mover_image, settings.zero_resources);
+    mover::inject(&mut spec, storage, &settings.mover_image, settings.zero_resources);
     Ok(job(restore, set, index, spec, note))
 }
 

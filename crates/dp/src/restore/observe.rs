@@ -2,8 +2,10 @@
 
 use super::build::job_name;
 use super::plan::{ClaimSeen, JobSeen, Observed};
+use crate::action::mover::Repository;
 use crate::context::Stores;
 use crate::error::Error;
+use crate::repo::reach::{self, Purpose};
 use api_types::contract::names::JOB_OBJECT_KEY_PREFIX;
 use api_types::contract::{annotations, labels, pods};
 use api_types::dp::{Restore, RestoreActionPhase};
@@ -29,11 +31,18 @@ pub async fn observe(
     let method = status.and_then(|s| s.backup_method.as_ref());
     let action_set = method.and_then(|m| stores.action_sets.get("", m.action_set_name()?));
     let repo = status.and_then(|s| stores.repos.get("", s.backup_repo_name.as_deref()?));
-    let repo_claim = repo.as_ref().and_then(|r| r.status.as_ref()?.backup_pvc_name.clone());
-    let repo_claim_here = repo_claim.is_some_and(|c| stores.claims.get(&namespace, &c).is_some());
+    let fresh = restore.status.as_ref().is_none_or(|s| s.phase.is_none());
+    let repo_here = match repo.as_deref().and_then(|r| Some((r, reach::repository(r, &namespace, Purpose::Read)?))) {
+        Some((_, Repository::Mounted { claim })) => stores.claims.get(&namespace, &claim).is_some(),
+        // Secrets are not cached; a restore that has started does not ask again.
+        Some((repo, Repository::Tool { .. })) if fresh => {
+            reach::is_prepared(repo, &namespace, Purpose::Read, writer).await?
+        }
+        _ => false,
+    };
     let job = look_at_job(&restore, stores, &namespace);
     let claims = look_at_claims(&restore, stores, &namespace, writer).await?;
-    let mut seen = Observed { restore, backup, action_set, repo, repo_claim_here, claims, job, allowed_accounts };
+    let mut seen = Observed { restore, backup, action_set, repo, repo_here, claims, job, allowed_accounts };
     confirm_vanished(&mut seen, writer).await?;
     Ok(seen)
 }

@@ -50,8 +50,8 @@ pub struct Observed {
     pub action_set: Option<Arc<ActionSet>>,
     /// The repository the backup lies in.
     pub repo: Option<Arc<BackupRepo>>,
-    /// The repository's claim is in the restore's namespace.
-    pub repo_claim_here: bool,
+    /// The repository's claim, or the mover's configuration for it, is in the restore's namespace.
+    pub repo_here: bool,
     /// The claims to fill, in their order.
     pub claims: Vec<ClaimSeen>,
     /// The expected Job.
@@ -73,7 +73,7 @@ pub enum Plan {
     Mark,
     /// It only describes volumes for others.
     AsDataSource,
-    /// Ask the repository's controller for a claim here.
+    /// Ask the repository's controller to prepare it here.
     AskForRepo(Stop),
     /// Create the claims of these indices.
     CreateClaims(Vec<usize>),
@@ -263,8 +263,8 @@ fn check_repo(seen: &Observed, backup: &Backup) -> Result<Option<Plan>, Stop> {
             format!("there is no BackupRepo {name}, where Backup {} lies", backup.name_any()),
         )
     })?;
-    select::check_repo(repo)?;
-    Ok((!seen.repo_claim_here).then(|| {
+    select::check_repo(repo, &seen.restore.namespace().unwrap_or_default())?;
+    Ok((!seen.repo_here).then(|| {
         Plan::AskForRepo(Stop::wait(
             reasons::WAIT_FOR_BACKUP_REPO,
             format!("BackupRepo {name} is being prepared in this namespace"),

@@ -7,7 +7,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, Seek, SeekFrom};
 use std::num::NonZeroUsize;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
@@ -18,12 +18,14 @@ use crc_fast::Digest;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
+use super::direct::Ahead;
 use super::inode::{self, Found, absent, entry, not_there, tag};
+use super::local_upload::LocalUpload;
 use super::walk::walk;
 use super::{Entry, Kind, LOOKED_AT, Object, Store, Upload, Visit};
 use crate::error::{Error, Result};
 use crate::paths::is_temporary;
-use crate::progress::{self, Counted};
+use crate::progress::Counted;
 use crate::staging::{Staged, sweep_stale, sync_dir};
 
 /// A store below one directory.
@@ -126,11 +128,11 @@ impl Store for LocalStore {
             .and_then(|found| Ok((rustix::fs::fstat(&found)?, found)));
         match opened {
             Ok((stat, found)) => match FileType::from_raw_mode(stat.st_mode) {
-                FileType::RegularFile => Ok(Object {
-                    body: Box::new(Counted(File::from(found))),
-                    size: u64::try_from(stat.st_size).ok(),
-                    tag: Some(tag(&stat)),
-                }),
+                FileType::RegularFile => {
+                    let size = u64::try_from(stat.st_size).unwrap_or(0);
+                    let body = Ahead::open(File::from(found), size).map_err(|error| self.failed("open", key, error))?;
+                    Ok(Object { body: Box::new(Counted(body)), size: Some(size), tag: Some(tag(&stat)) })
+                }
                 FileType::Directory => Err(Error::IsDirectory),
                 _ => Err(Error::NotFound),
             },
@@ -167,7 +169,7 @@ impl Store for LocalStore {
             match Staged::create(dir, 0o666) {
                 Ok(staged) => {
                     let target = self.shown(key);
-                    return Ok(Box::new(LocalUpload { staged, name, target }));
+                    return Ok(Box::new(LocalUpload::new(staged, name, target)));
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound && !last => {}
                 Err(error) => return Err(self.failed("create", key, error)),
@@ -333,32 +335,6 @@ impl LocalStore {
             }
         }
         Ok(())
-    }
-}
-
-/// An upload into a local store.
-struct LocalUpload {
-    staged: Staged,
-    name: OsString,
-    target: PathBuf,
-}
-
-impl Write for LocalUpload {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = self.staged.write(bytes)?;
-        progress::STORED.add(count as u64);
-        Ok(count)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.staged.flush()
-    }
-}
-
-impl Upload for LocalUpload {
-    fn commit(self: Box<Self>) -> Result<()> {
-        let target = self.target.display().to_string();
-        self.staged.commit(&self.name).map_err(|error| Error::io(format!("commit {target}"), error))
     }
 }
 

@@ -14,9 +14,11 @@ use crc_fast::Digest;
 use crate::codec::Codec;
 use crate::error::{Error, Result};
 
+mod direct;
 pub mod encrypted;
 mod inode;
 pub mod local;
+mod local_upload;
 pub mod remote;
 pub mod s3;
 mod walk;

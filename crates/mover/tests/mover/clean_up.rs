@@ -147,3 +147,14 @@ fn install_copies_program_and_certificates() {
     assert_eq!(names(&bench.work("alone")), ["datasafed"]);
     bench.run(["install", "/dev/null/x"]).fails("copy ");
 }
+
+#[test]
+fn delete_removes_a_backup_and_its_manifest_or_nothing() {
+    let bench = Bench::new();
+    bench.put("ns/db/full-1/data", b"1");
+    bench.put("ns/_manifests/v1/uid/holdfast-manifest.json", b"{}");
+    bench.run(["delete", "/ns/db/full-1", "/ns/../x"]).fails("invalid path");
+    assert!(bench.repo("ns/db/full-1/data").exists());
+    bench.run(["delete", "/ns/db/full-1", "/ns/_manifests/v1/uid"]).ok("");
+    assert!(names(&bench.repo("")).is_empty());
+}

@@ -179,3 +179,60 @@ fn extras_that_do_not_fit_are_in_the_saved_object() {
     assert!(result.info.unwrap().extras.len() > 10);
     assert_eq!(saved(&bench)["status"]["extras"].as_array().unwrap().len(), 100);
 }
+
+/// A backup action whose manifest is wanted.
+fn with_manifest(bench: &Bench, text: &str) -> Command {
+    let mut command = backup(bench, &format!("export DATASAFED_BACKEND_BASE_PATH=$DP_BACKUP_BASE_PATH\n{text}"));
+    fs::write(bench.work("actions.json"), r#"{"kind":"ActionSet","metadata":{"name":"a"}}"#).unwrap();
+    command
+        .env("DATASAFED_MOVER_MANIFEST_DIR", "/ns/_manifests/v1/uid")
+        .env("DATASAFED_MOVER_ACTION_SET", bench.work("actions.json"));
+    command
+}
+
+fn manifest(bench: &Bench) -> mover_protocol::Manifest {
+    let text = fs::read(bench.repo("ns/_manifests/v1/uid/holdfast-manifest.json")).unwrap();
+    serde_json::from_slice(&text).unwrap()
+}
+
+#[test]
+fn the_manifest_lists_what_there_is_and_what_was_pushed() {
+    let bench = Bench::new();
+    // Stored by somebody else, who leaves no journal.
+    bench.put("ns/bk/before", b"1234");
+    let action = with_manifest(
+        &bench,
+        "echo wrong | \"$DATASAFED\" push - a\nprintf 123456789 | \"$DATASAFED\" push -z zstd - d/b.zst\n\
+         printf 123456789 | \"$DATASAFED\" push - a\necho x | \"$DATASAFED\" push - gone && \"$DATASAFED\" rm gone",
+    );
+    feed(action, b"").ok("");
+    let found = manifest(&bench);
+    let content = |index: usize| found.objects[index].content.as_ref().map(|c| (c.bytes, c.crc64.as_str()));
+    let paths: Vec<&str> = found.objects.iter().map(|object| object.path.as_str()).collect();
+    assert_eq!((paths, found.path.as_str()), (vec!["a", "before", "d/b.zst"], "/ns/bk"));
+    // The known answer of CRC64NVME.
+    assert_eq!((content(0), content(1)), (Some((9, "ae8b14860a799888")), None));
+    assert_eq!(content(2), Some((9, "ae8b14860a799888")), "the content is told as it was before the codec");
+    let sizes: u64 = found.objects.iter().map(|object| object.size).sum();
+    assert_eq!((found.count, found.bytes, found.objects[0].size), (3, sizes, 9));
+    assert_eq!(found.backup["status"]["phase"], "Running");
+    assert_eq!(found.action_set["metadata"]["name"], "a");
+    assert_eq!(names(&bench.repo("ns/bk")), ["a", "before", "d", "kubeblocks-backup.json"]);
+}
+
+#[test]
+fn a_failed_action_leaves_no_manifest() {
+    let bench = Bench::new();
+    assert_eq!(feed(with_manifest(&bench, "echo 1 | \"$DATASAFED\" push - a; exit 3"), b"").exit, 3);
+    assert_eq!(names(&bench.repo("ns")), ["bk"]);
+}
+
+#[test]
+fn a_manifest_that_cannot_be_written_fails_no_backup() {
+    let bench = Bench::new();
+    bench.put("ns/_manifests", b"in the way");
+    let seen = feed(with_manifest(&bench, "echo 1 | \"$DATASAFED\" push - a"), b"");
+    assert_eq!(seen.exit, 0, "{seen:?}");
+    assert!(bench.result().message.starts_with("the backup's manifest was not written: "), "{:?}", bench.result());
+    assert!(bench.repo("ns/bk/kubeblocks-backup.json").exists());
+}

@@ -111,18 +111,18 @@ async fn each_check_that_fails_is_named_and_mended_by_its_cause() {
 }
 
 #[tokio::test]
-async fn what_is_not_served_is_said() {
-    let (stage, _) = stage("unserved").await;
+async fn a_provider_that_lacks_what_the_access_method_needs_is_named() {
+    let (stage, _) = stage("lacks").await;
     let (tool, name) = (own(&stage, "tool"), own(&stage, "repo"));
     let spec = json!({"storageProviderRef": "pvc", "accessMethod": "Tool", "pvReclaimPolicy": "Delete", "config": {}});
     apply_cluster(&stage.client, "BackupRepo", &tool, &spec).await;
     let said = until_condition(&stage, "BackupRepo", &tool, "StorageProviderReady", "InvalidStorageProvider").await;
-    assert!(said.contains("accessMethod Tool is not served yet"), "{said}");
+    assert!(said.contains("StorageProvider pvc has no datasafedConfigTemplate"), "{said}");
     let of = own(&stage, "provider");
-    apply_cluster(&stage.client, "StorageProvider", &of, &json!({"storageClassTemplate": "provisioner: x"})).await;
+    apply_cluster(&stage.client, "StorageProvider", &of, &json!({"datasafedConfigTemplate": "[storage]"})).await;
     repo(&stage, &name, &of, json!({})).await;
     let said = until_condition(&stage, "BackupRepo", &name, "StorageProviderReady", "InvalidStorageProvider").await;
-    assert!(said.contains("no persistentVolumeClaimTemplate"), "{said}");
+    assert!(said.contains("no storageClassTemplate and no persistentVolumeClaimTemplate"), "{said}");
 }
 
 #[tokio::test]

@@ -41,6 +41,31 @@ impl Server {
         self.dir.path().join("ca.pem")
     }
 
+    /// Adds a user without any right; its secret is its name in [`secret_of`]. For versitygw with `--iam-dir`.
+    pub fn add_user(&self, id: &str) {
+        let made = Command::new(program("versitygw"))
+            .args(["admin", "--access", "test", "--secret", "testsecret", "--endpoint-url", &self.endpoint()])
+            .args(["create-user", "--access", id, "--secret", &secret_of(id), "--role", "user"])
+            .output()
+            .expect("versitygw");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    }
+
+    /// Sets the policy of the bucket, by curl. False, and the reason on standard output, where that is missing.
+    pub fn set_policy(&self, policy: &str) -> bool {
+        let made = Command::new("curl")
+            .args(["-sS", "--fail-with-body", "--aws-sigv4", "aws:amz:us-east-1:s3", "--user", "test:testsecret"])
+            .args(["-X", "PUT", "-H", "x-amz-content-sha256: UNSIGNED-PAYLOAD", "--data-binary", policy])
+            .arg(format!("{}/{BUCKET}?policy=", self.endpoint()))
+            .output();
+        let Ok(made) = made else {
+            println!("SKIPPED(curl missing): 1 case");
+            return false;
+        };
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stdout));
+        true
+    }
+
     /// All objects below a prefix: path and size.
     pub fn objects(&self, below: &str) -> Vec<(String, u64)> {
         let mut found = Vec::new();
@@ -76,6 +101,11 @@ impl Drop for Server {
         drop(self.child.stdin.take());
         let _ = self.child.wait();
     }
+}
+
+/// The secret of a user that [`Server::add_user`] made.
+pub fn secret_of(id: &str) -> String {
+    format!("secret-of-{id}")
 }
 
 fn files(dir: &Path, found: &mut Vec<PathBuf>) {

@@ -4,7 +4,7 @@
 //! made when it is first needed. The general store libraries upload to the final name, where a
 //! cut connection leaves a truncated object; here a rename makes it visible.
 
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::{Shutdown, TcpStream, ToSocketAddrs};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 use mover_protocol::Reason;
 use suppaftp::list::{File, ListParser};
 use suppaftp::types::FileType;
-use suppaftp::{FtpError, FtpResult, Mode, RustlsConnector, RustlsFtpStream, TlsStream, TransferStream};
+use suppaftp::{FtpError, FtpResult, Mode, RustlsConnector, RustlsFtpStream};
 
 use super::settings::{Section, text_of};
 use super::tree::{Sink, Tree};
@@ -22,6 +22,10 @@ use crate::ini::Ini;
 use crate::store::s3::throttle::Throttled;
 use crate::store::s3::tls;
 use crate::store::{Entry, Object};
+
+mod transfer;
+
+use transfer::{Body, FtpSink};
 
 const CONNECT: Duration = Duration::from_secs(20);
 /// A connection on which nothing moves for so long is dead.
@@ -358,68 +362,5 @@ impl Tree for Ftp {
         if let (Ok(path), Ok(mut session)) = (self.path(key), self.connect(HURRY)) {
             let _ = session.rm(path);
         }
-    }
-}
-
-/// A file on its way out.
-struct Body<T: TlsStream> {
-    stream: Option<Throttled<TransferStream<T>>>,
-    size: Option<u64>,
-    at: u64,
-    what: String,
-}
-
-impl<T: TlsStream> Read for Body<T> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let Some(stream) = &mut self.stream else { return Ok(0) };
-        if buffer.is_empty() {
-            return Ok(0);
-        }
-        let count = stream.read(buffer)?;
-        self.at += count as u64;
-        if count == 0
-            && let Some(stream) = self.stream.take()
-        {
-            // A connection that breaks ends like a file; only the reply tells them apart.
-            stream.into_inner().finish().map_err(|error| explain(self.what.clone(), error))?;
-            if self.size.is_some_and(|size| size != self.at) {
-                return Err(Error::Mismatch(format!("{} bytes came, the file has another size", self.at)).into());
-            }
-        }
-        Ok(count)
-    }
-}
-
-/// A file on its way in.
-struct FtpSink<T: TlsStream> {
-    stream: Option<TransferStream<T>>,
-    /// A second handle on the connection, which must go first: the server sees the end only when
-    /// the last one is closed.
-    cut: Arc<Mutex<Option<TcpStream>>>,
-    what: String,
-}
-
-impl<T: TlsStream> Write for FtpSink<T> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.stream.as_mut().ok_or(io::ErrorKind::NotConnected)?.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.stream.as_mut().map_or(Ok(()), Write::flush)
-    }
-}
-
-impl<T: TlsStream> Sink for FtpSink<T> {
-    fn finish(mut self: Box<Self>) -> Result<()> {
-        self.flush().map_err(|error| Error::io(self.what.clone(), error))?;
-        lock(&self.cut).take();
-        let Some(stream) = self.stream.take() else { return Ok(()) };
-        stream.finish().map_err(|error| explain(self.what.clone(), error))
-    }
-}
-
-impl<T: TlsStream> Drop for FtpSink<T> {
-    fn drop(&mut self) {
-        lock(&self.cut).take();
     }
 }

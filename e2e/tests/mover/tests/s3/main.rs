@@ -10,6 +10,7 @@
     reason = "a test that cannot go on panics; clippy.toml covers only functions marked #[test]"
 )]
 
+mod boundary;
 mod contract;
 mod dedup;
 mod dialects;
