@@ -155,6 +155,8 @@ pub mod schedule {
     pub const MISSED_SCHEDULE: &str = "MissedSchedule";
     /// A CronJob of the reference still runs the entry.
     pub const FOREIGN_CRON_JOB: &str = "ForeignCronJob";
+    /// The database is to be set by hand for a continuous entry.
+    pub const NOT_RECONFIGURED: &str = "NotReconfigured";
     /// The name of its Backup belongs to something else.
     pub const NAME_TAKEN: &str = "BackupNameTaken";
 }

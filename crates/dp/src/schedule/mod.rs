@@ -8,6 +8,7 @@ pub mod due;
 pub mod entries;
 pub mod observe;
 pub mod plan;
+pub mod reconfigure;
 pub mod status;
 
 use crate::context::{Context, Stores};

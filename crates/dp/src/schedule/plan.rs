@@ -5,6 +5,7 @@ use super::cron_job;
 use super::due::{self, Bearer, Decision, Facts};
 use super::entries::{self, Entry, Mode};
 use super::observe::Observed;
+use super::reconfigure;
 use super::status;
 use api_types::contract::{FINALIZER, annotations, labels};
 use api_types::dp::{Backup, BackupPhase, BackupSchedule, BackupScheduleStatus, ScheduleStatus};
@@ -101,7 +102,12 @@ pub fn plan(seen: &Observed, settings: &Settings, now: Timestamp) -> Plan {
             Ok(Mode::Continuous { enabled }) => {
                 let bearer = seen.continuous(entry);
                 plan.follow(seen, entry, *enabled, bearer.as_ref());
-                status::continuous(before, bearer.as_deref(), *enabled)
+                let by_hand = reconfigure::by_hand(schedule, &entry.spec.backup_method, *enabled);
+                let by_hand = by_hand.unwrap_or_else(|why| {
+                    problems.push(why);
+                    None
+                });
+                status::continuous(before, bearer.as_deref(), *enabled, by_hand)
             }
             Ok(Mode::Timed { .. }) => {
                 let offset = due::offset(&schedule.uid().unwrap_or_default(), &entry.name, jitter);

@@ -1,5 +1,6 @@
 //! What a schedule's status says. Pure.
 
+use api_types::contract::reasons::schedule::NOT_RECONFIGURED;
 use api_types::dp::{
     Backup, BackupPhase, BackupSchedule, BackupSchedulePhase, BackupScheduleStatus, SchedulePhase, ScheduleStatus,
 };
@@ -56,8 +57,15 @@ pub fn timed(mut status: ScheduleStatus, made: &[&Backup]) -> ScheduleStatus {
 }
 
 /// A continuous entry: with what its Backup says.
-pub fn continuous(mut status: ScheduleStatus, backup: Option<&Backup>, enabled: bool) -> ScheduleStatus {
-    (status.reason, status.message, status.next_schedule_time) = (None, None, None);
+pub fn continuous(
+    mut status: ScheduleStatus,
+    backup: Option<&Backup>,
+    enabled: bool,
+    by_hand: Option<String>,
+) -> ScheduleStatus {
+    status.next_schedule_time = None;
+    status.reason = by_hand.as_ref().map(|_| NOT_RECONFIGURED.to_owned());
+    status.message = by_hand;
     status.last_backup_name = backup.map(ResourceExt::name_any).or(status.last_backup_name);
     let failed = backup.filter(|b| b.phase() == BackupPhase::Failed);
     status.failure_reason = failed.map(failure);
