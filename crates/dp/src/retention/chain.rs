@@ -15,8 +15,12 @@ impl Chains {
     pub fn of<'a>(backups: impl IntoIterator<Item = &'a Backup> + Clone) -> Self {
         let names: BTreeSet<String> = backups.clone().into_iter().map(ResourceExt::name_any).collect();
         let mut parents = BTreeMap::new();
-        for backup in backups.into_iter().filter(|b| b.phase() != BackupPhase::Failed) {
+        for backup in backups {
             let own = backup.name_any();
+            if backup.phase() == BackupPhase::Failed {
+                parents.insert(own, Vec::new());
+                continue;
+            }
             let status = backup.status.as_ref();
             let said = [
                 backup.spec.parent_backup_name.as_ref(),
@@ -104,6 +108,20 @@ mod tests {
         );
         assert_eq!(root("x"), root("y"));
         assert_eq!(chains.children("f1").collect::<Vec<_>>(), ["i1", "i2"]);
+    }
+
+    #[test]
+    fn one_that_names_two_others_makes_them_one_chain() {
+        let all = [
+            backup("f", None, None, "Completed"),
+            backup("i1", None, None, "Completed"),
+            backup("i2", Some("i1"), Some("f"), "Completed"),
+            backup("bad", None, None, "Failed"),
+            backup("on-bad", Some("bad"), Some("f"), "Running"),
+        ];
+        let chains = Chains::of(&all);
+        assert_eq!(chains.root("bad"), chains.root("on-bad"));
+        assert!(chains.root("f") == chains.root("i1") && chains.root("i1") == chains.root("i2"));
     }
 
     #[test]
