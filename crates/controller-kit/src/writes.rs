@@ -164,6 +164,29 @@ impl Writer {
         }
     }
 
+    /// Deletes the object if nothing in it changed since it was read; gone already counts as done.
+    ///
+    /// # Errors
+    /// A conflict ([`ApiError::is_conflict`]) where it changed: what was decided about it may no longer hold.
+    pub async fn delete_as_seen<K: Object>(
+        &self,
+        api: &Api<K>,
+        object: &K,
+        propagation: PropagationPolicy,
+    ) -> Result<(), ApiError> {
+        let name = object.name_any();
+        let seen = Preconditions { uid: object.uid(), resource_version: object.resource_version() };
+        let params = DeleteParams {
+            propagation_policy: Some(propagation),
+            preconditions: Some(seen),
+            ..DeleteParams::default()
+        };
+        match self.call::<K, _>("delete", &name, api.delete(&name, &params)).await {
+            Err(error) if !error.is_not_found() => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     async fn call<K: Object, T>(
         &self,
         verb: &'static str,

@@ -22,12 +22,18 @@ pub const TABLE: &[Rule] = &[
     rule(Reach::Namespaces, APPS, &["clusters", "components"], READ),
     // Secrets of accounts and repositories, by name: never listed; those a BackupRepo names are watched, each alone.
     rule(Reach::Namespaces, "", &["secrets"], &["get", "watch", "create", "patch", "delete"]),
-    rule(Reach::Namespaces, DP, &["backuppolicies", "backupschedules"], READ),
+    rule(Reach::Namespaces, DP, &["backuppolicies"], READ),
     // A backup that is deleted takes those with it that build on it.
-    rule(Reach::Namespaces, DP, &["backups"], &["get", "list", "watch", "patch", "delete"]),
+    rule(Reach::Namespaces, DP, &["backups"], &["get", "list", "watch", "create", "patch", "delete"]),
+    rule(Reach::Namespaces, DP, &["backupschedules"], &["get", "list", "watch", "patch"]),
     rule(Reach::Namespaces, DP, &["restores"], &["get", "list", "watch", "create", "patch", "delete"]),
     rule(Reach::Namespaces, DP, &["backups/finalizers", "restores/finalizers"], &["update"]),
-    rule(Reach::Namespaces, DP, &["backuppolicies/status", "backups/status", "restores/status"], &["patch"]),
+    rule(
+        Reach::Namespaces,
+        DP,
+        &["backuppolicies/status", "backups/status", "backupschedules/status", "restores/status"],
+        &["patch"],
+    ),
     rule(Reach::Namespaces, "", &["persistentvolumeclaims"], &["get", "list", "watch", "create", "patch", "delete"]),
     rule(Reach::Namespaces, "", &["persistentvolumeclaims/status"], &["patch"]),
     rule(Reach::Namespaces, "", &["pods"], READ),
@@ -36,6 +42,8 @@ pub const TABLE: &[Rule] = &[
     rule(Reach::Namespaces, "apps", &["statefulsets"], &["get", "list", "watch", "create", "patch", "delete"]),
     rule(Reach::Namespaces, SNAPSHOTS, &["volumesnapshots"], &["get", "list", "watch", "create", "delete"]),
     rule(Reach::Cluster, SNAPSHOTS, &["volumesnapshotclasses"], READ),
+    // CronJobs of the reference: their runs are taken over.
+    rule(Reach::Namespaces, "batch", &["cronjobs"], &["list", "watch", "patch", "delete"]),
     rule(Reach::Namespaces, "events.k8s.io", &["events"], &["create", "patch"]),
     rule(Reach::Namespaces, "rbac.authorization.k8s.io", &["rolebindings"], &["create", "patch"]),
     Rule {

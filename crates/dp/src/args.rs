@@ -50,6 +50,10 @@ pub struct Args {
     /// Seconds after which a failed pre-check of a BackupRepo is made again.
     #[arg(long, env = "HOLDFAST_REPO_CHECK_RETRY_SECONDS", default_value_t = 60)]
     pub check_retry_seconds: u32,
+    /// Seconds by which runs of schedules start late at most, each schedule by its own part of them; a schedule may say
+    /// otherwise in annotation holdfast.dev/schedule-jitter.
+    #[arg(long, env = "HOLDFAST_SCHEDULE_JITTER_SECONDS", default_value_t = 0)]
+    pub schedule_jitter_seconds: u32,
     /// Name of this operator's lease.
     #[arg(long, env = "HOLDFAST_LEASE_NAME", default_value = "holdfast-dp")]
     pub lease_name: String,

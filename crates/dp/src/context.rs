@@ -5,12 +5,13 @@ use crate::action::exec::ExecSettings;
 use crate::action::pod::PodSettings;
 use crate::action::worker::Workers;
 use crate::backup::fold::Limits;
+use crate::schedule::plan::Settings as ScheduleSettings;
 use api_types::contract::{annotations, labels, names::POPULATE_PREFIX};
 use api_types::dp::{ActionSet, Backup, BackupPolicy, BackupRepo, BackupSchedule, GROUP, Restore, StorageProvider};
 use controller_kit::stores::Store;
 use jiff::SignedDuration;
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod};
 use k8s_openapi::api::storage::v1::{CSIDriver, StorageClass};
 use kube::ResourceExt;
@@ -27,6 +28,8 @@ pub struct Stores {
     pub policies: Store<BackupPolicy>,
     /// All of them.
     pub schedules: Store<BackupSchedule>,
+    /// CronJobs of the reference, by label.
+    pub cron_jobs: Store<CronJob>,
     /// All of them.
     pub repos: Store<BackupRepo>,
     /// All of them.
@@ -55,7 +58,8 @@ impl Default for Stores {
             action_sets: Store::new(|_| true, |_| {}),
             backups: Store::new(|_| true, trim_backup),
             policies: Store::new(|_| true, |_| {}),
-            schedules: Store::new(|_| true, |_| {}),
+            schedules: Store::new(|_| true, trim_schedule),
+            cron_jobs: Store::new(|_| true, trim_cron_job),
             repos: Store::new(|_| true, |_| {}),
             restores: Store::new(|_| true, |_| {}),
             providers: Store::new(|_| true, |_| {}),
@@ -93,6 +97,15 @@ fn trim_backup(backup: &mut Backup) {
     crate::backup::origin::trim(backup);
 }
 
+fn trim_schedule(schedule: &mut BackupSchedule) {
+    schedule.annotations_mut().remove(LAST_APPLIED);
+}
+
+/// Of these only names, owners and last runs are read.
+fn trim_cron_job(job: &mut CronJob) {
+    job.spec = k8s_openapi::api::batch::v1::CronJobSpec::default();
+}
+
 fn trim_claim(claim: &mut PersistentVolumeClaim) {
     claim.annotations_mut().remove(LAST_APPLIED);
 }
@@ -127,6 +140,8 @@ pub struct Context {
     pub workers: Workers,
     /// How long after a failed pre-check of a repository the next is made.
     pub check_retry: SignedDuration,
+    /// How schedules run.
+    pub schedules: ScheduleSettings,
     /// Keys that accounts are encrypted with.
     pub keys: Arc<KeyRing>,
     /// The operator's own namespace.

@@ -8,7 +8,7 @@ use crate::args::Args;
 use crate::awaited::Awaited;
 use crate::backup::fold::Limits;
 use crate::context::{Context, Stores, names_our_source};
-use crate::{actionset, backup, policy, populate, provider, repo, restore};
+use crate::{actionset, backup, gc, policy, populate, provider, repo, restore, schedule};
 use api_types::contract::labels;
 use api_types::contract::names::populate_target_uid;
 use api_types::dp::{Backup, BackupPhase};
@@ -32,16 +32,19 @@ struct Queues {
     action_sets: Arc<Queue>,
     backups: Arc<Queue>,
     claims: Arc<Queue>,
+    expiry: Arc<Queue>,
     policies: Arc<Queue>,
     providers: Arc<Queue>,
     repos: Arc<Queue>,
     restores: Arc<Queue>,
+    schedules: Arc<Queue>,
 }
 
 /// Starts the caches; [`fill_stores`] waits until they are filled.
 pub fn start_stores(stores: &Stores, runtime: &Runtime) {
     let (client, metrics, stop) = (&runtime.client, &runtime.metrics, &runtime.stop);
     let mut namespaces = runtime.settings.namespaces.clone();
+    let of_reference = Scope { namespaces: namespaces.clone(), labels: Some(OURS) };
     let all = Scope { namespaces: namespaces.clone(), labels: None };
     // Pre-checks run in the operator's own namespace, also when only others are served.
     if !namespaces.is_empty() && !namespaces.contains(&runtime.settings.namespace) {
@@ -59,8 +62,9 @@ pub fn start_stores(stores: &Stores, runtime: &Runtime) {
     stores.backups.watch_namespaced(client, &all, metrics, stop);
     stores.policies.watch_namespaced(client, &all, metrics, stop);
     stores.restores.watch_namespaced(client, &all, metrics, stop);
-    stores.claims.watch_namespaced(client, &with_own, metrics, stop);
     stores.schedules.watch_namespaced(client, &all, metrics, stop);
+    stores.cron_jobs.watch_namespaced(client, &of_reference, metrics, stop);
+    stores.claims.watch_namespaced(client, &with_own, metrics, stop);
     stores.stateful_sets.watch_namespaced(client, &ours, metrics, stop);
     stores.jobs.watch_namespaced(client, &ours, metrics, stop);
     stores.pods.watch_namespaced(client, &ours, metrics, stop);
@@ -77,8 +81,9 @@ pub async fn fill_stores(stores: &Stores) {
     stores.backups.ready().await;
     stores.policies.ready().await;
     stores.restores.ready().await;
-    stores.claims.ready().await;
     stores.schedules.ready().await;
+    stores.cron_jobs.ready().await;
+    stores.claims.ready().await;
     stores.stateful_sets.ready().await;
     stores.jobs.ready().await;
     stores.pods.ready().await;
@@ -92,11 +97,12 @@ pub fn show_stores(runtime: &Runtime, stores: &Stores) {
     show(Box::new(stores.policies.clone()));
     show(Box::new(stores.repos.clone()));
     show(Box::new(stores.restores.clone()));
+    show(Box::new(stores.schedules.clone()));
+    show(Box::new(stores.cron_jobs.clone()));
     show(Box::new(stores.providers.clone()));
     show(Box::new(stores.claims.clone()));
     show(Box::new(stores.volumes.clone()));
     show(Box::new(stores.classes.clone()));
-    show(Box::new(stores.schedules.clone()));
     show(Box::new(stores.stateful_sets.clone()));
     show(Box::new(stores.jobs.clone()));
     show(Box::new(stores.pods.clone()));
@@ -106,7 +112,10 @@ pub fn show_stores(runtime: &Runtime, stores: &Stores) {
 /// Starts every controller, as leader.
 pub fn start_controllers(runtime: &Runtime, args: &Args, stores: &Stores, controllers: &mut JoinSet<()>) {
     let queues = Queues::default();
+    let held = gc::HeldByRestores::default();
     wake_by_events(stores, &queues);
+    wake_schedules(stores, &queues);
+    wake_expiry(stores, &queues, &held);
     seed(stores, &queues);
     let context = Arc::new(context(args, stores));
     let writer = |manager| Writer::new(runtime.client.clone(), manager, runtime.metrics.clone());
@@ -146,6 +155,18 @@ pub fn start_controllers(runtime: &Runtime, args: &Args, stores: &Stores, contro
                 awaited: Awaited::new(Arc::clone(&queues.backups)),
             },
         }
+    );
+    start!(
+        "schedule",
+        schedules,
+        schedule::reconcile,
+        schedule::apply::Hands { writer: writer("holdfast-dp/schedule"), events: events("holdfast-dp/schedule") }
+    );
+    start!(
+        "gc",
+        expiry,
+        gc::reconcile,
+        gc::apply::Hands { writer: writer("holdfast-dp/gc"), events: events("holdfast-dp/gc"), held: held.clone() }
     );
     start!(
         "restore",
@@ -193,6 +214,10 @@ fn context(args: &Args, stores: &Stores) -> Context {
             args.old_encryption_keys.clone(),
             &args.settings.namespace,
         )),
+        schedules: schedule::plan::Settings {
+            holds_foreign_lease: !args.foreign_lease.is_empty(),
+            jitter: SignedDuration::from_secs(args.schedule_jitter_seconds.into()),
+        },
         check_retry: SignedDuration::from_secs(args.check_retry_seconds.into()),
         own_namespace: args.settings.namespace.clone(),
         allowed_accounts: args.allowed_service_accounts.clone(),
@@ -208,6 +233,10 @@ fn seed(stores: &Stores, queues: &Queues) {
     queues.providers.add_all(&stores.providers.select(|_| true));
     queues.repos.add_all(&stores.repos.select(|_| true));
     queues.restores.add_all(&stores.restores.select(|_| true));
+    queues.schedules.add_all(&stores.schedules.select(|_| true));
+    for backup in stores.backups.select(|_| true) {
+        queues.expiry.add(gc::key_of(&backup));
+    }
 }
 
 /// What wakes what. Each wait in a plan names one of these.
@@ -410,6 +439,47 @@ fn wake_backups_by_their_work(stores: &Stores, queues: &Queues) {
         };
         queue.add_all(&backups.select(waits));
     });
+}
+
+fn wake_schedules(stores: &Stores, queues: &Queues) {
+    let queue = Arc::clone(&queues.schedules);
+    stores.schedules.on_change(move |o| queue.add(Key::of(o)));
+    let queue = Arc::clone(&queues.schedules);
+    stores.backups.on_change(move |backup| queue.add_some(schedule::key_of(backup)));
+    let queue = Arc::clone(&queues.schedules);
+    stores.cron_jobs.on_change(move |job| queue.add_some(Key::of_owner(job, "BackupSchedule")));
+    let (queue, schedules) = (Arc::clone(&queues.schedules), stores.schedules.clone());
+    stores.policies.on_change(move |policy| {
+        let (namespace, name) = (policy.namespace(), policy.name_any());
+        let of = schedules.select(|s| s.namespace() == namespace && s.spec.backup_policy_name == name);
+        queue.add_all(&of);
+    });
+    let (queue, schedules) = (Arc::clone(&queues.schedules), stores.schedules.clone());
+    stores.action_sets.on_change(move |_| queue.add_all(&schedules.select(|_| true)));
+    // The end of a restore lets runs go on that it held back.
+    let (queue, all) = (Arc::clone(&queues.schedules), stores.clone());
+    let held = move |namespace: Option<String>| {
+        queue.add_all(&schedule::held_by_restore(&all, &namespace.unwrap_or_default()));
+    };
+    let wake = held.clone();
+    stores.restores.on_change(move |o| wake(o.namespace()));
+    stores.claims.on_change(move |o| held(o.namespace()));
+}
+
+fn wake_expiry(stores: &Stores, queues: &Queues, held: &gc::HeldByRestores) {
+    let queue = Arc::clone(&queues.expiry);
+    stores.backups.on_change(move |backup| queue.add(gc::key_of(backup)));
+    let queue = Arc::clone(&queues.expiry);
+    stores.policies.on_change(move |policy| queue.add(Key::of(policy)));
+    // An entry that is switched off no longer holds its archive.
+    let queue = Arc::clone(&queues.expiry);
+    stores.schedules.on_change(move |s| {
+        queue.add(Key::new(s.namespace().unwrap_or_default(), &s.spec.backup_policy_name));
+    });
+    let (queue, wake) = (Arc::clone(&queues.expiry), held.clone());
+    stores.restores.on_change(move |_| wake.wake(&queue));
+    let (queue, wake) = (Arc::clone(&queues.expiry), held.clone());
+    stores.claims.on_change(move |_| wake.wake(&queue));
 }
 
 fn wake_repos(stores: &Stores, queues: &Queues) {

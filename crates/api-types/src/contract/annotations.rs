@@ -156,6 +156,18 @@ keys! {
     RESTORED_FROM_BACKUP = "holdfast.dev/restored-from-backup";
     /// Go duration on a Backup: longest that one action of it may take; `0` is no limit.
     ACTION_DEADLINE = "holdfast.dev/action-deadline";
+    /// On a scheduled Backup: UID of the schedule it is a run of.
+    SCHEDULE_UID = "holdfast.dev/schedule-uid";
+    /// On a scheduled Backup: the entry of the schedule.
+    SCHEDULE_ENTRY = "holdfast.dev/schedule-entry";
+    /// On a scheduled Backup: the instant it was due, RFC 3339.
+    SCHEDULE_SLOT = "holdfast.dev/schedule-slot";
+    /// On a schedule: a Go duration by which runs start late at most, the same for each of its runs.
+    SCHEDULE_JITTER = "holdfast.dev/schedule-jitter";
+    /// On a policy: how many of the latest completed backups of a method never expire; 1 where absent.
+    KEEP_LATEST = "holdfast.dev/keep-latest";
+    /// On a policy: how many completed scheduled backups of a method are kept at most.
+    MAX_BACKUPS = "holdfast.dev/max-backups";
     /// Token of the user on a BackupRepo: check it now.
     RECHECK = "holdfast.dev/recheck";
     /// `aead-v1` on a BackupRepo: encrypted backups made from now on are authenticated envelopes.

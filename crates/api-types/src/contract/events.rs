@@ -54,6 +54,8 @@ pub mod backup {
     pub const DELETE_FILES_FAILED: &str = "DeleteBackupFilesFailed";
     /// Its data is kept on purpose.
     pub const RETAIN: &str = "Retain";
+    /// It expired and is deleted.
+    pub const EXPIRED: &str = "BackupExpired";
     /// An expired one could not be deleted.
     pub const REMOVE_EXPIRED_FAILED: &str = "RemoveExpiredBackupsFailed";
     /// A volume has no snapshot support.
@@ -86,6 +88,12 @@ pub mod schedule {
     pub const HANDLE_FAILED: &str = "HandleBackupScheduleFailed";
     /// Its database is being reconfigured.
     pub const RECONFIGURING: &str = "Reconfiguring";
+    /// A Backup was created for a slot.
+    pub const BACKUP_STARTED: &str = "ScheduledBackup";
+    /// A slot passed its starting deadline.
+    pub const MISSED: &str = "MissedSchedule";
+    /// A CronJob of the reference was replaced.
+    pub const CRON_JOB_ADOPTED: &str = "CronJobAdopted";
 }
 
 /// On a Cluster, by the policy driver.

@@ -177,6 +177,24 @@ pub mod backup {
     pub const PRE_DELETE_RUNNING: &str = "PreDeleteRunning";
 }
 
+/// Reasons of an entry of a BackupSchedule: what holds its next run back, or why the last one was left out.
+pub mod schedule {
+    /// The backup of the run before has not ended.
+    pub const WAIT_FOR_PREVIOUS_BACKUP: &str = "WaitForPreviousBackup";
+    /// What it would back up is being restored.
+    pub const WAIT_FOR_RESTORE: &str = "WaitForRestore";
+    /// An incremental backup has no completed full backup to build on.
+    pub const NO_FULL_BACKUP: &str = "NoFullBackup";
+    /// The slot passed its starting deadline.
+    pub const MISSED_SCHEDULE: &str = "MissedSchedule";
+    /// A CronJob of the reference still runs the entry.
+    pub const FOREIGN_CRON_JOB: &str = "ForeignCronJob";
+    /// The database is to be set by hand for a continuous entry.
+    pub const NOT_RECONFIGURED: &str = "NotReconfigured";
+    /// The name of its Backup belongs to something else.
+    pub const NAME_TAKEN: &str = "BackupNameTaken";
+}
+
 macro_rules! restore_reasons {
     ($($(#[$meta:meta])* $name:ident: $class:ident;)+) => {
         /// Reasons of a claim's condition `Restore`. The text on the wire is the variant's name.

@@ -133,6 +133,9 @@ pub struct BackupStatus {
     /// When it expires.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expiration: Option<Time>,
+    /// Why it is still there although it expired.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept_because: Option<String>,
     /// When work began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_timestamp: Option<Time>,

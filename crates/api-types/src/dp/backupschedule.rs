@@ -26,7 +26,7 @@ wire_enum! {
     open SchedulePhase {
         /// In place.
         Running => "Running",
-        /// Refused; `failureReason` says why.
+        /// Refused, or its last backup failed; `failureReason` says why.
         Failed => "Failed",
     }
 }
@@ -94,10 +94,25 @@ pub struct ScheduleStatus {
     /// Why not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure_reason: Option<String>,
-    /// Last run.
+    /// Slot of the last run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_schedule_time: Option<Time>,
-    /// Last run that succeeded.
+    /// When the last backup that succeeded was complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_successful_time: Option<Time>,
+    /// Slot of the next run; one in the past is held back by what `reason` says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_schedule_time: Option<Time>,
+    /// Backup of the last run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_backup_name: Option<String>,
+    /// Backup of the last slot, while it is about to be created: written before, removed after.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub starting_backup_name: Option<String>,
+    /// Why the next run is held back, or the last one was left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The same as a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
 }

@@ -47,6 +47,12 @@ pub fn waits_for(claim: &PersistentVolumeClaim, other: &PersistentVolumeClaim) -
     conditions.iter().any(|c| c.type_ == RESTORE && waits(c.reason.as_deref())) && evidence::same_restore(claim, other)
 }
 
+/// Whether a claim of ours has not been restored, or failed to be.
+pub fn is_unproven(claim: &PersistentVolumeClaim) -> bool {
+    let conditions = claim.status.as_ref().and_then(|s| s.conditions.as_deref()).unwrap_or_default();
+    names_our_source(claim) && !conditions.iter().any(|c| c.type_ == RESTORE && c.status == "True")
+}
+
 /// Whether a claim of ours still waits for something: neither True nor False is stored.
 pub fn is_unsettled(claim: &PersistentVolumeClaim) -> bool {
     let conditions = claim.status.as_ref().and_then(|s| s.conditions.as_deref()).unwrap_or_default();

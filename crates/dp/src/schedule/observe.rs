@@ -1,0 +1,53 @@
+//! What is there for one schedule. Reads caches only.
+
+use super::cron_job;
+use crate::context::Stores;
+use crate::retention::restoring::{Progress, Target};
+use api_types::dp::{ActionSet, Backup, BackupPolicy, BackupSchedule};
+use k8s_openapi::api::batch::v1::CronJob;
+use kube::ResourceExt;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Everything `plan` looks at.
+pub struct Observed {
+    /// The schedule.
+    pub schedule: Arc<BackupSchedule>,
+    /// Its policy.
+    pub policy: Option<Arc<BackupPolicy>>,
+    /// Action sets of the policy's methods, by name.
+    pub action_sets: BTreeMap<String, Arc<ActionSet>>,
+    /// Backups of the namespace: any of them may bear the name of a run.
+    pub backups: Vec<Arc<Backup>>,
+    /// CronJobs that the reference made for this schedule.
+    pub cron_jobs: Vec<Arc<CronJob>>,
+    /// What restores a target of the policy right now.
+    pub restored_by: Option<String>,
+}
+
+/// Looks at everything that concerns `schedule`.
+pub fn observe(schedule: Arc<BackupSchedule>, stores: &Stores) -> Observed {
+    let namespace = schedule.namespace().unwrap_or_default();
+    let wanted = &schedule.spec.backup_policy_name;
+    let policy = stores.policies.get(&namespace, wanted);
+    let names = policy.iter().flat_map(|p| &p.spec.backup_methods).filter_map(|m| m.action_set_name());
+    let action_sets = names.filter_map(|n| Some((n.to_owned(), stores.action_sets.get("", n)?))).collect();
+    let backups = stores.backups.select(|b| b.namespace().as_deref() == Some(&namespace));
+    let cron_jobs = stores.cron_jobs.select(|job| cron_job::is_of(job, &schedule));
+    let restored_by = policy.as_ref().and_then(|p| running_restore(stores, &namespace, &Target::of_policy(p)));
+    Observed { schedule, policy, action_sets, backups, cron_jobs, restored_by }
+}
+
+fn running_restore(stores: &Stores, namespace: &str, targets: &[Target]) -> Option<String> {
+    let runs = |progress: Option<Progress>| progress == Some(Progress::Running);
+    let claims = stores
+        .claims
+        .select(|c| c.namespace().as_deref() == Some(namespace) && targets.iter().any(|t| runs(t.claim(c))));
+    let claim = claims.iter().map(|c| format!("claim {}", c.name_any())).min();
+    claim.or_else(|| {
+        let restores = stores
+            .restores
+            .select(|r| r.namespace().as_deref() == Some(namespace) && targets.iter().any(|t| runs(t.restore(r))));
+        restores.iter().map(|r| format!("Restore {}", r.name_any())).min()
+    })
+}
