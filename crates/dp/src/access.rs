@@ -10,8 +10,8 @@ const READ: &[&str] = &["get", "list", "watch"];
 
 /// Every right of the operator and of its workers.
 pub const TABLE: &[Rule] = &[
-    rule(Reach::Cluster, DP, &["actionsets", "storageproviders"], READ),
-    rule(Reach::Cluster, DP, &["backuprepos"], &["get", "list", "watch", "patch"]),
+    rule(Reach::Cluster, DP, &["actionsets"], READ),
+    rule(Reach::Cluster, DP, &["backuprepos", "storageproviders"], &["get", "list", "watch", "patch"]),
     rule(Reach::Cluster, DP, &["backuprepos/finalizers"], &["update"]),
     rule(Reach::Cluster, DP, &["actionsets/status", "backuprepos/status", "storageproviders/status"], &["patch"]),
     rule(Reach::Cluster, "", &["persistentvolumes"], &["get", "list", "watch", "patch"]),

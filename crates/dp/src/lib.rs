@@ -12,6 +12,7 @@ pub mod backup;
 pub mod cluster;
 pub mod context;
 pub mod error;
+pub mod metrics;
 pub mod policy;
 pub mod populate;
 pub mod provider;

@@ -39,8 +39,7 @@ struct Queues {
 }
 
 /// Starts the caches; [`fill_stores`] waits until they are filled.
-pub fn start_stores(runtime: &Runtime) -> Stores {
-    let stores = Stores::default();
+pub fn start_stores(stores: &Stores, runtime: &Runtime) {
     let (client, metrics, stop) = (&runtime.client, &runtime.metrics, &runtime.stop);
     let mut namespaces = runtime.settings.namespaces.clone();
     let all = Scope { namespaces: namespaces.clone(), labels: None };
@@ -65,7 +64,6 @@ pub fn start_stores(runtime: &Runtime) -> Stores {
     stores.stateful_sets.watch_namespaced(client, &ours, metrics, stop);
     stores.jobs.watch_namespaced(client, &ours, metrics, stop);
     stores.pods.watch_namespaced(client, &ours, metrics, stop);
-    stores
 }
 
 /// Waits until every cache has listed once.
