@@ -89,7 +89,7 @@ impl Awaited {
         if followed.get(&id).is_some_and(|task| !task.is_finished()) {
             return; // it was made before this look, so it knows of every change since
         }
-        let queue = Arc::clone(&self.queue);
+        let (of, done) = (self.clone(), id.clone());
         let task = tokio::spawn(async move {
             let mut events = std::pin::pin!(watcher(api, config).default_backoff());
             let mut now: Marks = BTreeMap::new();
@@ -113,7 +113,9 @@ impl Awaited {
                     break;
                 }
             }
-            queue.add(key);
+            // Off the list before the look it brings: that look must be able to watch again.
+            of.followed().remove(&done);
+            of.queue.add(key);
         });
         followed.retain(|_, task| !task.is_finished());
         followed.insert(id, task.abort_handle());
