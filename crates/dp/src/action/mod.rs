@@ -5,4 +5,5 @@ pub mod image;
 pub mod mover;
 pub mod parameters;
 pub mod pod;
+pub mod schema;
 pub mod worker;
