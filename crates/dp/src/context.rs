@@ -3,8 +3,13 @@
 use crate::account::keyring::KeyRing;
 use crate::action::pod::PodSettings;
 use crate::action::worker::Workers;
+use crate::cluster::{Cluster, Component, ComponentDefinition};
+use crate::cluster_backup::departures::Departures;
 use api_types::contract::{annotations, labels, names::POPULATE_PREFIX};
-use api_types::dp::{ActionSet, Backup, BackupPolicy, BackupRepo, GROUP, Restore, StorageProvider};
+use api_types::dp::{
+    ActionSet, Backup, BackupPolicy, BackupPolicyTemplate, BackupRepo, BackupSchedule, EncryptionConfig, GROUP,
+    Restore, StorageProvider,
+};
 use controller_kit::stores::Store;
 use jiff::SignedDuration;
 use k8s_openapi::api::batch::v1::Job;
@@ -40,6 +45,18 @@ pub struct Stores {
     pub pods: Store<Pod>,
     /// All of them.
     pub drivers: Store<CSIDriver>,
+    /// All of them.
+    pub templates: Store<BackupPolicyTemplate>,
+    /// All of them.
+    pub schedules: Store<BackupSchedule>,
+    /// All of them while their kind is served, cut to what the policy driver reads.
+    pub clusters: Store<Cluster>,
+    /// Likewise.
+    pub components: Store<Component>,
+    /// Likewise; their names.
+    pub definitions: Store<ComponentDefinition>,
+    /// Clusters whose deletion was seen.
+    pub departures: Departures,
 }
 
 impl Default for Stores {
@@ -57,6 +74,12 @@ impl Default for Stores {
             jobs: Store::new(|_| true, |_| {}),
             pods: Store::new(|_| true, trim_pod),
             drivers: Store::new(|_| true, |_| {}),
+            templates: Store::new(|_| true, |_| {}),
+            schedules: Store::new(|_| true, |_| {}),
+            clusters: Store::new(|_| true, Cluster::prune),
+            components: Store::new(|_| true, Component::prune),
+            definitions: Store::new(|_| true, ComponentDefinition::prune),
+            departures: Departures::default(),
         }
     }
 }
@@ -109,6 +132,8 @@ pub struct Context {
     pub check_retry: SignedDuration,
     /// Keys that accounts are encrypted with.
     pub keys: Arc<KeyRing>,
+    /// Encryption of generated policies whose Cluster says nothing.
+    pub default_encryption: Option<EncryptionConfig>,
     /// The operator's own namespace.
     pub own_namespace: String,
     /// Service accounts that a user's Restore may name (design D24).

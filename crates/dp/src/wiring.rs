@@ -5,17 +5,20 @@ use crate::action::pod::PodSettings;
 use crate::action::worker::{WorkerNames, Workers};
 use crate::args::Args;
 use crate::awaited::Awaited;
+use crate::cluster::{Cluster, Component, ComponentDefinition, crd_of};
+use crate::cluster_backup::record::{Legacy, Record};
 use crate::context::{Context, Stores, names_our_source};
-use crate::{actionset, backup, policy, populate, provider, repo, restore};
+use crate::{actionset, backup, cluster_backup, policy, policy_driver, populate, provider, repo, restore, template};
 use api_types::contract::labels;
 use api_types::contract::names::populate_target_uid;
-use api_types::dp::{Backup, BackupPhase};
-use controller_kit::Key;
+use api_types::dp::{Backup, BackupPhase, BackupPolicyTemplate};
 use controller_kit::events::Events;
 use controller_kit::queue::Queue;
 use controller_kit::run::Runtime;
+use controller_kit::served;
 use controller_kit::stores::{Scope, Watched};
 use controller_kit::writes::Writer;
+use controller_kit::{Key, clock};
 use jiff::SignedDuration;
 use kube::ResourceExt;
 use std::sync::Arc;
@@ -30,10 +33,13 @@ struct Queues {
     action_sets: Arc<Queue>,
     backups: Arc<Queue>,
     claims: Arc<Queue>,
+    clusters: Arc<Queue>,
+    departures: Arc<Queue>,
     policies: Arc<Queue>,
     providers: Arc<Queue>,
     repos: Arc<Queue>,
     restores: Arc<Queue>,
+    templates: Arc<Queue>,
 }
 
 /// Starts the caches; [`fill_stores`] waits until they are filled.
@@ -61,6 +67,17 @@ pub fn start_stores(runtime: &Runtime) -> Stores {
     stores.claims.watch_namespaced(client, &with_own, metrics, stop);
     stores.jobs.watch_namespaced(client, &ours, metrics, stop);
     stores.pods.watch_namespaced(client, &ours, metrics, stop);
+    stores.templates.watch_cluster(client, &cluster, metrics, stop);
+    stores.schedules.watch_namespaced(client, &all, metrics, stop);
+    // Kinds of the apps operator come and go.
+    stores.clusters.while_served(served::follow(client, &crd_of::<Cluster>(), stop));
+    stores.components.while_served(served::follow(client, &crd_of::<Component>(), stop));
+    stores.definitions.while_served(served::follow(client, &crd_of::<ComponentDefinition>(), stop));
+    let departures = stores.departures.clone();
+    stores.clusters.on_deleted(move |cluster| departures.note(cluster, clock::now()));
+    stores.clusters.watch_namespaced(client, &all, metrics, stop);
+    stores.components.watch_namespaced(client, &all, metrics, stop);
+    stores.definitions.watch_cluster(client, &cluster, metrics, stop);
     stores
 }
 
@@ -78,6 +95,8 @@ pub async fn fill_stores(stores: &Stores) {
     stores.claims.ready().await;
     stores.jobs.ready().await;
     stores.pods.ready().await;
+    stores.templates.ready().await;
+    stores.schedules.ready().await;
 }
 
 /// Shows all caches under `/debug/state`.
@@ -95,10 +114,24 @@ pub fn show_stores(runtime: &Runtime, stores: &Stores) {
     show(Box::new(stores.jobs.clone()));
     show(Box::new(stores.pods.clone()));
     show(Box::new(stores.drivers.clone()));
+    show(Box::new(stores.templates.clone()));
+    show(Box::new(stores.schedules.clone()));
+    show(Box::new(stores.clusters.clone()));
+    show(Box::new(stores.components.clone()));
+    show(Box::new(stores.definitions.clone()));
 }
 
 /// Starts every controller, as leader.
-pub fn start_controllers(runtime: &Runtime, args: &Args, stores: &Stores, controllers: &mut JoinSet<()>) {
+/// `legacy` is what the leader before left about deleted Clusters, and where it is kept.
+pub fn start_controllers(
+    runtime: &Runtime,
+    args: &Args,
+    stores: &Stores,
+    legacy: (Record, Legacy),
+    controllers: &mut JoinSet<()>,
+) {
+    let (record, left) = legacy;
+    stores.departures.resume(left.pending);
     let queues = Queues::default();
     wake_by_events(stores, &queues);
     seed(stores, &queues);
@@ -157,6 +190,40 @@ pub fn start_controllers(runtime: &Runtime, args: &Args, stores: &Stores, contro
             awaited: Awaited::new(Arc::clone(&queues.claims)),
         }
     );
+    start!("template", templates, template::reconcile, writer("holdfast-dp/template"));
+    start!(
+        "policy-driver",
+        clusters,
+        policy_driver::reconcile,
+        policy_driver::apply::Hands {
+            writer: writer("holdfast-dp/policy-driver"),
+            events: events("holdfast-dp/policy-driver"),
+            said: policy_driver::apply::Said::default(),
+        }
+    );
+    start!(
+        "cluster-backup",
+        departures,
+        cluster_backup::reconcile,
+        cluster_backup::Hands {
+            writer: writer("holdfast-dp/cluster-backup"),
+            events: events("holdfast-dp/cluster-backup"),
+            record,
+        }
+    );
+    if let Some(version) = left.version {
+        let (writer, departures) = (writer("holdfast-dp/cluster-backup"), stores.departures.clone());
+        let (namespaces, queue, stop) =
+            (runtime.settings.namespaces.clone(), Arc::clone(&queues.departures), runtime.stop.clone());
+        let all = departures.clone();
+        let wake = move || all.list().into_iter().for_each(|d| queue.add(Key::new(d.namespace, d.uid)));
+        controllers.spawn(async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = cluster_backup::replay::replay(writer, namespaces, version, departures, wake) => {}
+            }
+        });
+    }
     let (keys, writer, stop) = (Arc::clone(&context.keys), writer("holdfast-dp/account"), runtime.stop.clone());
     controllers.spawn(async move { keys.prepare(&writer, stop).await });
 }
@@ -177,6 +244,10 @@ fn context(args: &Args, stores: &Stores) -> Context {
             &args.settings.namespace,
         )),
         check_retry: SignedDuration::from_secs(args.check_retry_seconds.into()),
+        default_encryption: policy_driver::encryption::default_config(
+            args.backup_encryption_key_ref.clone(),
+            args.backup_encryption_algorithm.clone(),
+        ),
         own_namespace: args.settings.namespace.clone(),
         allowed_accounts: args.allowed_service_accounts.clone(),
     }
@@ -191,6 +262,11 @@ fn seed(stores: &Stores, queues: &Queues) {
     queues.providers.add_all(&stores.providers.select(|_| true));
     queues.repos.add_all(&stores.repos.select(|_| true));
     queues.restores.add_all(&stores.restores.select(|_| true));
+    queues.templates.add_all(&stores.templates.select(|_| true));
+    queues.clusters.add_all(&stores.clusters.select(|_| true));
+    for departure in stores.departures.list() {
+        queues.departures.add(Key::new(departure.namespace, departure.uid));
+    }
 }
 
 /// What wakes what. Each wait in a plan names one of these.
@@ -199,6 +275,75 @@ fn wake_by_events(stores: &Stores, queues: &Queues) {
     wake_waiting_claims(stores, queues);
     wake_backups_and_restores(stores, queues);
     wake_repos(stores, queues);
+    wake_templates(stores, queues);
+    wake_policy_driver(stores, queues);
+    wake_cluster_backup(stores, queues);
+}
+
+/// A template looks at definitions and action sets.
+fn wake_templates(stores: &Stores, queues: &Queues) {
+    let queue = Arc::clone(&queues.templates);
+    stores.templates.on_change(move |o| queue.add(Key::of(o)));
+    let all = {
+        let (queue, templates) = (Arc::clone(&queues.templates), stores.templates.clone());
+        move || queue.add_all(&templates.select(|_| true))
+    };
+    let (definitions, wake) = (stores.definitions.clone(), all.clone());
+    stores.definitions.on_change(move |_| {
+        if definitions.is_settled() {
+            wake();
+        }
+    });
+    stores.definitions.on_settled(all);
+    let (queue, templates) = (Arc::clone(&queues.templates), stores.templates.clone());
+    stores.action_sets.on_change(move |actions| {
+        let name = actions.name_any();
+        let names = |t: &BackupPolicyTemplate| {
+            t.spec.backup_methods.iter().any(|m| m.action_set_name.as_deref() == Some(name.as_str()))
+        };
+        queue.add_all(&templates.select(names));
+    });
+}
+
+/// A Cluster's policies follow the Cluster, its Components, the templates and the types of action sets; and they are made
+/// again when somebody deletes them.
+fn wake_policy_driver(stores: &Stores, queues: &Queues) {
+    let queue = Arc::clone(&queues.clusters);
+    stores.clusters.on_change(move |o| queue.add(Key::of(o)));
+    let queue = Arc::clone(&queues.clusters);
+    stores.components.on_change(move |component| {
+        let cluster = component.labels().get(labels::INSTANCE).cloned();
+        queue.add_some(cluster.map(|name| Key::new(component.namespace().unwrap_or_default(), name)));
+    });
+    let queue = Arc::clone(&queues.clusters);
+    stores.policies.on_change(move |o| queue.add_some(Key::of_owner(o, "Cluster")));
+    let queue = Arc::clone(&queues.clusters);
+    stores.schedules.on_change(move |o| queue.add_some(Key::of_owner(o, "Cluster")));
+    let all = {
+        let (queue, clusters) = (Arc::clone(&queues.clusters), stores.clusters.clone());
+        move || queue.add_all(&clusters.select(|_| true))
+    };
+    let wake = all.clone();
+    stores.templates.on_change(move |_| wake());
+    let wake = all.clone();
+    stores.action_sets.on_change(move |_| wake());
+    let wake = all.clone();
+    stores.clusters.on_settled(wake);
+    let wake = all.clone();
+    stores.components.on_settled(wake);
+    stores.definitions.on_settled(all);
+}
+
+fn wake_cluster_backup(stores: &Stores, queues: &Queues) {
+    let queue = Arc::clone(&queues.departures);
+    stores.clusters.on_deleted(move |cluster| {
+        queue.add(Key::new(cluster.namespace().unwrap_or_default(), cluster.uid().unwrap_or_default()));
+    });
+    let (queue, departures) = (Arc::clone(&queues.departures), stores.departures.clone());
+    stores.backups.on_change(move |backup| {
+        let departure = backup.labels().get(labels::CLUSTER_UID).and_then(|uid| departures.get(uid));
+        queue.add_some(departure.map(|d| Key::new(d.namespace, d.uid)));
+    });
 }
 
 fn wake_self(stores: &Stores, queues: &Queues) {
