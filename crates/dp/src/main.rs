@@ -30,7 +30,7 @@ async fn run(args: Args) -> Result<(), RunError> {
     let keep = runtime.clone();
     runtime
         .lead(elections, move |controllers| {
-            wiring::start_controllers(&keep, &args, &stores, (record, left), controllers)
+            wiring::start_controllers(&keep, &args, &stores, (record, left), controllers);
         })
         .await
 }
