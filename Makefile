@@ -63,6 +63,7 @@ lint: ## Format, clippy, generated files, arrows, charts
 	$(XTASK) conformance
 	@command -v helm >/dev/null || $(CLUSTER)/build.sh
 	deploy/render.sh --check
+	@e2e/addons/lint.sh
 	@PATH=$$PATH:$${HOLDFAST_STATE:-/var/lib/holdfast-e2e}/bin; helm lint --quiet --kube-version 1.30.0 deploy/charts/*
 	@if command -v cargo-deny >/dev/null; then cargo deny check bans licenses sources; else echo 'SKIPPED(cargo-deny missing)'; fi
 	@find crates e2e -name '*.rs' -exec wc -l {} + | awk '$$2 != "total" && $$1 > 400 {print "warning: " $$2 " has " $$1 " lines, 400 are meant to be enough"}'

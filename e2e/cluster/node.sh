@@ -11,6 +11,9 @@ prepare_host() {
   for name in "${SYSCTLS[@]}"; do echo "$name=$(sysctl -n "$name")"; done >"$DIR/run/sysctl.before"
   for name in "${OUTSIDE[@]}"; do [[ -e $name ]] || echo "$name"; done >"$DIR/run/absent.before"
   echo "$BRIDGE" >"$DIR/run/bridge"
+  # What a CSI driver mounts below, in a pod, the kubelet must see: mounts travel between the two only where they are shared.
+  mount --bind "$DIR/kubelet" "$DIR/kubelet"
+  mount --make-shared "$DIR/kubelet"
   if command -v modprobe >/dev/null; then modprobe -qa overlay bridge veth nf_tables nf_conntrack || true; fi
 
   sysctl -qw net.ipv4.ip_forward=1

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # build.sh NAME [BINARY]: makes one image without a registry or a container engine and prints the path of its archive.
-# Names: pause busybox postgres, and datasafed holdfast-dp holdfast-apps, which need the path of their static binary.
+# Names: pause busybox postgres redis mariadb etcd csi versitygw, and datasafed holdfast-dp holdfast-apps, which need the path of
+# their static binary.
 # Archives lie in $HOLDFAST_STATE/images under a hash of their input; equal input is not built twice.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../cluster/common.sh"
 . "$WORKSPACE/e2e/images/names.sh"
 here=$WORKSPACE/e2e/images
 name=${1:-} binary=${2:-}
-ref=$(image_ref "$name") || die "usage: build.sh pause|busybox|postgres, or datasafed|holdfast-dp|holdfast-apps BINARY"
+ref=$(image_ref "$name") || die "usage: build.sh pause|busybox|postgres|redis|mariadb|etcd|csi|versitygw, or datasafed|holdfast-dp|holdfast-apps BINARY"
 
 "$CLUSTER_SRC/build.sh" api
 mkdir -p "$IMAGES"
@@ -27,6 +28,23 @@ case $name in
     ;;
   postgres)
     inputs+=("$here/postgres/build.sh" "$here/postgres/entrypoint.sh")
+    ;;
+  redis | mariadb)
+    inputs+=("$here/debian.sh" "$here/$name/build.sh" "$here/$name/entrypoint.sh")
+    ;;
+  etcd)
+    "$here/etcd/build.sh"
+    need /bin/busybox:busybox-static
+    inputs+=("$BIN/etcd-tools" "$here/etcd/entrypoint.sh" /bin/busybox)
+    ;;
+  csi)
+    . "$WORKSPACE/e2e/csi/programs.sh"
+    "$WORKSPACE/e2e/csi/build.sh"
+    inputs+=("${CSI_PROGRAMS[@]/#/$BIN/}")
+    ;;
+  versitygw)
+    "$WORKSPACE/e2e/s3/build.sh" versitygw
+    inputs+=("$BIN/versitygw")
     ;;
   *)
     [[ -f $binary && -x $binary ]] || die "$name needs the path of its binary; '$binary' is none"
@@ -69,6 +87,39 @@ case $name in
     image --layer "$work/layer.tar" --entrypoint /usr/local/bin/docker-entrypoint.sh --cmd postgres --stop-signal SIGINT \
       --env PATH=/usr/lib/postgresql/15/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
       --env PGDATA=/var/lib/postgresql/data --env LANG=C.UTF-8 --env PG_MAJOR=15
+    ;;
+  csi)
+    mkdir -p "$root/bin"
+    install -m 755 "${CSI_PROGRAMS[@]/#/$BIN/}" "$root/bin/"
+    image --root "$root" --entrypoint /bin/csi-driver
+    ;;
+  versitygw)
+    install -m 755 "$BIN/versitygw" "$root/versitygw"
+    mkdir -p "$root/tmp" "$root/data"
+    image --root "$root" --entrypoint /versitygw
+    ;;
+  etcd)
+    mkdir -p "$root"/{bin,tmp,etc}
+    chmod 1777 "$root/tmp"
+    install -m 755 /bin/busybox "$BIN/etcd-tools" "$root/bin/"
+    install -m 755 "$here/etcd/entrypoint.sh" "$root/bin/entrypoint"
+    for applet in $(/bin/busybox --list | grep -vx busybox); do ln -s busybox "$root/bin/$applet"; done
+    for tool in etcd etcdctl etcdutl; do ln -s etcd-tools "$root/bin/$tool"; done
+    image --root "$root" --entrypoint /bin/entrypoint --env PATH=/bin
+    ;;
+  redis)
+    is_root || die "the Redis image needs root (its packages are installed in a chroot)"
+    need_images
+    "$here/redis/build.sh" "$work/layer.tar"
+    image --layer "$work/layer.tar" --entrypoint /usr/local/bin/docker-entrypoint.sh --user 999 --workdir /data \
+      --env PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+    ;;
+  mariadb)
+    is_root || die "the MariaDB image needs root (its packages are installed in a chroot)"
+    need_images
+    "$here/mariadb/build.sh" "$work/layer.tar"
+    image --layer "$work/layer.tar" --entrypoint /usr/local/bin/docker-entrypoint.sh --cmd mariadbd --user 999 \
+      --env PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
     ;;
   *)
     install -m 755 "$binary" "$root/$name"

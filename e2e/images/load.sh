@@ -3,7 +3,7 @@
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../cluster/common.sh"
 . "$WORKSPACE/e2e/images/names.sh"
-[[ $# -gt 0 ]] || die "usage: load.sh NAME... (pause busybox postgres datasafed holdfast-dp holdfast-apps)"
+[[ $# -gt 0 ]] || die "usage: load.sh NAME... (pause busybox postgres redis mariadb etcd csi versitygw datasafed holdfast-dp holdfast-apps)"
 [[ -S $SOCKET ]] || die "no container runtime at $DIR: start the cluster first (make cluster-up)"
 for name in "$@"; do
   ref=$(image_ref "$name") || die "unknown image $name"

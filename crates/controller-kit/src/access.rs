@@ -12,6 +12,8 @@ pub enum Reach {
     OwnNamespace,
     /// The account of the Jobs an operator makes, in namespaces that have any (contract-dp §10.8).
     Worker,
+    /// The account of the Jobs that run commands inside pods, in namespaces where they do (contract-dp §10.8).
+    Exec,
 }
 
 /// One rule.
@@ -25,7 +27,7 @@ pub struct Rule {
     pub resources: &'static [&'static str],
     /// Verbs.
     pub verbs: &'static [&'static str],
-    /// Only these names, where not empty; `WORKER_ROLE` stands for the worker's ClusterRole.
+    /// Only these names, where not empty; `WORKER_ROLE` and `EXEC_ROLE` stand for the workers' ClusterRoles.
     pub names: &'static [&'static str],
 }
 

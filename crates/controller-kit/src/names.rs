@@ -11,7 +11,12 @@ const HASH_DIGITS: usize = 10;
 ///
 /// `identity` holds all that makes the child different from its siblings: owner UID, stage, indices.
 pub fn child(wire: &str, identity: &[&str]) -> String {
-    if wire.len() <= LIMIT {
+    child_within(LIMIT, wire, identity)
+}
+
+/// As [`child`], for names that may have at most `limit` characters.
+pub fn child_within(limit: usize, wire: &str, identity: &[&str]) -> String {
+    if wire.len() <= limit {
         return wire.to_owned();
     }
     let mut hash = Sha256::new();
@@ -21,7 +26,7 @@ pub fn child(wire: &str, identity: &[&str]) -> String {
     }
     let digest = hex::encode(hash.finalize());
     let digest = digest.get(..HASH_DIGITS).unwrap_or(&digest);
-    format!("{}-{digest}", cut(wire, LIMIT - HASH_DIGITS - 1))
+    format!("{}-{digest}", cut(wire, limit.saturating_sub(HASH_DIGITS + 1)))
 }
 
 /// At most `limit` bytes of an ASCII name, without a separator at the end.

@@ -5,12 +5,13 @@ use controller_kit::access::{Reach, Rule, rule};
 
 const DP: &str = "dataprotection.kubeblocks.io";
 const APPS: &str = "apps.kubeblocks.io";
+const SNAPSHOTS: &str = "snapshot.storage.k8s.io";
 const READ: &[&str] = &["get", "list", "watch"];
 
 /// Every right of the operator and of its workers.
 pub const TABLE: &[Rule] = &[
-    rule(Reach::Cluster, DP, &["actionsets", "backuppolicytemplates", "storageproviders"], READ),
-    rule(Reach::Cluster, DP, &["backuprepos"], &["get", "list", "watch", "patch"]),
+    rule(Reach::Cluster, DP, &["actionsets", "backuppolicytemplates"], READ),
+    rule(Reach::Cluster, DP, &["backuprepos", "storageproviders"], &["get", "list", "watch", "patch"]),
     rule(Reach::Cluster, DP, &["backuprepos/finalizers"], &["update"]),
     rule(
         Reach::Cluster,
@@ -38,6 +39,7 @@ pub const TABLE: &[Rule] = &[
     // Secrets of accounts and repositories, by name: never listed; those a BackupRepo names are watched, each alone.
     rule(Reach::Namespaces, "", &["secrets"], &["get", "watch", "create", "patch", "delete"]),
     rule(Reach::Namespaces, DP, &["backuppolicies", "backupschedules"], &["get", "list", "watch", "create", "patch"]),
+    // A backup that is deleted takes those with it that build on it.
     rule(Reach::Namespaces, DP, &["backups"], &["get", "list", "watch", "patch", "delete"]),
     rule(Reach::Namespaces, DP, &["restores"], &["get", "list", "watch", "create", "patch", "delete"]),
     rule(Reach::Namespaces, DP, &["backups/finalizers", "restores/finalizers"], &["update"]),
@@ -47,6 +49,9 @@ pub const TABLE: &[Rule] = &[
     rule(Reach::Namespaces, "", &["pods"], READ),
     rule(Reach::Namespaces, "", &["serviceaccounts"], &["create", "patch"]),
     rule(Reach::Namespaces, "batch", &["jobs"], &["get", "list", "watch", "create", "patch", "delete"]),
+    rule(Reach::Namespaces, "apps", &["statefulsets"], &["get", "list", "watch", "create", "patch", "delete"]),
+    rule(Reach::Namespaces, SNAPSHOTS, &["volumesnapshots"], &["get", "list", "watch", "create", "delete"]),
+    rule(Reach::Cluster, SNAPSHOTS, &["volumesnapshotclasses"], READ),
     rule(Reach::Namespaces, "events.k8s.io", &["events"], &["create", "patch"]),
     rule(Reach::Namespaces, "rbac.authorization.k8s.io", &["rolebindings"], &["create", "patch"]),
     Rule {
@@ -54,7 +59,7 @@ pub const TABLE: &[Rule] = &[
         group: "rbac.authorization.k8s.io",
         resources: &["clusterroles"],
         verbs: &["bind"],
-        names: &["WORKER_ROLE"],
+        names: &["WORKER_ROLE", "EXEC_ROLE"],
     },
     rule(Reach::OwnNamespace, "", &["persistentvolumeclaims"], &["get", "list", "watch", "create", "patch", "delete"]),
     rule(Reach::OwnNamespace, "", &["pods"], READ),
@@ -62,6 +67,9 @@ pub const TABLE: &[Rule] = &[
     rule(Reach::OwnNamespace, "", &["secrets"], &["get", "watch", "create", "patch", "delete"]),
     // Why a pre-check failed.
     rule(Reach::OwnNamespace, "", &["events"], &["list"]),
+    // The account of exec Jobs; its rights are bound in the namespaces where it execs.
+    rule(Reach::OwnNamespace, "", &["serviceaccounts"], &["create", "patch"]),
+    rule(Reach::OwnNamespace, "apps", &["statefulsets"], READ),
     rule(Reach::OwnNamespace, "batch", &["jobs"], &["get", "list", "watch", "create", "patch", "delete"]),
     rule(Reach::OwnNamespace, "coordination.k8s.io", &["leases"], &["get", "create", "patch"]),
     // Events on cluster-scoped objects land in namespace `default`; ours are in `Namespaces`.
@@ -69,4 +77,6 @@ pub const TABLE: &[Rule] = &[
     rule(Reach::Worker, DP, &["backups"], &["create", "get", "list", "patch", "update"]),
     rule(Reach::Worker, DP, &["backups/status"], &["get", "patch", "update"]),
     rule(Reach::Worker, "", &["configmaps"], &["create", "get", "list", "patch", "update", "delete"]),
+    rule(Reach::Exec, "", &["pods"], &["get"]),
+    rule(Reach::Exec, "", &["pods/exec"], &["create"]),
 ];

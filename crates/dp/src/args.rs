@@ -27,6 +27,19 @@ pub struct Args {
     /// ClusterRole bound to that account.
     #[arg(long, env = config::WORKER_CLUSTER_ROLE_NAME, default_value = config::DEFAULT_WORKER_CLUSTER_ROLE)]
     pub worker_cluster_role: String,
+    /// Image with kubectl for actions inside database pods; the mover's, which brings a client of its own, when empty.
+    #[arg(long, env = config::TOOLS_IMAGE)]
+    pub tools_image: Option<String>,
+    /// Service account of those actions, in this operator's namespace.
+    #[arg(long, env = config::EXEC_WORKER_SERVICE_ACCOUNT_NAME, default_value = config::DEFAULT_EXEC_WORKER_SERVICE_ACCOUNT)]
+    pub exec_worker_service_account: String,
+    /// Seconds within which a pod of an action must run; then the action has failed.
+    #[arg(long, env = "HOLDFAST_ACTION_START_SECONDS", default_value_t = 3600)]
+    pub action_start_seconds: u32,
+    /// Seconds that one action of a Backup may take, and that a Backup may wait before it begins; 0 is no limit. The
+    /// annotation holdfast.dev/action-deadline of a Backup wins.
+    #[arg(long, env = "HOLDFAST_ACTION_DEADLINE_SECONDS", default_value_t = 86400)]
+    pub action_deadline_seconds: u32,
     /// Service accounts that a Restore may name, comma separated; none when empty.
     #[arg(long, env = "HOLDFAST_ALLOWED_SERVICE_ACCOUNTS", value_delimiter = ',')]
     pub allowed_service_accounts: Vec<String>,

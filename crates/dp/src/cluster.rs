@@ -28,6 +28,9 @@ macro_rules! kind_of_apps {
             /// Everything that was asked for; read field by field, so that no other field can be in the way.
             #[serde(default)]
             pub spec: Value,
+            /// What its operator says of it, read in the same way.
+            #[serde(default)]
+            pub status: Value,
         }
 
         impl Resource for $name {
@@ -203,6 +206,27 @@ impl Cluster {
             replicas: spec.get("replicas").and_then(Value::as_u64).unwrap_or(1),
             shards: 0,
         }
+    }
+}
+
+impl Cluster {
+    /// Its phase, empty where it says none.
+    pub fn phase(&self) -> &str {
+        text(&self.status, "phase").unwrap_or_default()
+    }
+
+    /// It is being deleted, and nothing forbids that.
+    pub fn is_going(&self) -> bool {
+        let kept = text(&self.spec, "terminationPolicy") == Some("DoNotTerminate");
+        self.metadata.deletion_timestamp.is_some() && !kept
+    }
+
+    /// It is being restored: its spec asks for it, and no verdict is there yet (behaviour-backup §19).
+    pub fn is_being_restored(&self) -> bool {
+        let asked = self.spec.get("restore").is_some_and(|r| !r.is_null());
+        let verdict = list(&self.status, "conditions").find(|c| text(c, "type") == Some("Restore"));
+        let settled = verdict.and_then(|c| text(c, "status")).is_some_and(|s| s == "True" || s == "False");
+        asked && !settled
     }
 }
 

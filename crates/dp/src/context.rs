@@ -1,8 +1,10 @@
 //! What every controller of this process shares: caches, settings, worker accounts.
 
 use crate::account::keyring::KeyRing;
+use crate::action::exec::ExecSettings;
 use crate::action::pod::PodSettings;
 use crate::action::worker::Workers;
+use crate::backup::fold::Limits;
 use crate::cluster::{Cluster, Component, ComponentDefinition};
 use crate::cluster_backup::departures::Departures;
 use api_types::contract::{annotations, labels, names::POPULATE_PREFIX};
@@ -12,6 +14,7 @@ use api_types::dp::{
 };
 use controller_kit::stores::Store;
 use jiff::SignedDuration;
+use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod};
 use k8s_openapi::api::storage::v1::{CSIDriver, StorageClass};
@@ -28,6 +31,8 @@ pub struct Stores {
     /// All of them.
     pub policies: Store<BackupPolicy>,
     /// All of them.
+    pub schedules: Store<BackupSchedule>,
+    /// All of them.
     pub repos: Store<BackupRepo>,
     /// All of them.
     pub restores: Store<Restore>,
@@ -41,14 +46,14 @@ pub struct Stores {
     pub classes: Store<StorageClass>,
     /// Jobs of ours, by label.
     pub jobs: Store<Job>,
+    /// StatefulSets of ours, by label.
+    pub stateful_sets: Store<StatefulSet>,
     /// Pods of ours, by label.
     pub pods: Store<Pod>,
     /// All of them.
     pub drivers: Store<CSIDriver>,
     /// All of them.
     pub templates: Store<BackupPolicyTemplate>,
-    /// All of them.
-    pub schedules: Store<BackupSchedule>,
     /// All of them while their kind is served, cut to what the policy driver reads.
     pub clusters: Store<Cluster>,
     /// Likewise.
@@ -65,6 +70,7 @@ impl Default for Stores {
             action_sets: Store::new(|_| true, |_| {}),
             backups: Store::new(|_| true, trim_backup),
             policies: Store::new(|_| true, |_| {}),
+            schedules: Store::new(|_| true, |_| {}),
             repos: Store::new(|_| true, |_| {}),
             restores: Store::new(|_| true, |_| {}),
             providers: Store::new(|_| true, |_| {}),
@@ -72,10 +78,10 @@ impl Default for Stores {
             volumes: Store::new(is_our_volume, |_| {}),
             classes: Store::new(|_| true, |_| {}),
             jobs: Store::new(|_| true, |_| {}),
+            stateful_sets: Store::new(|_| true, trim_stateful_set),
             pods: Store::new(|_| true, trim_pod),
             drivers: Store::new(|_| true, |_| {}),
             templates: Store::new(|_| true, |_| {}),
-            schedules: Store::new(|_| true, |_| {}),
             clusters: Store::new(|_| true, Cluster::prune),
             components: Store::new(|_| true, Component::prune),
             definitions: Store::new(|_| true, ComponentDefinition::prune),
@@ -117,6 +123,13 @@ fn trim_pod(pod: &mut Pod) {
     pod.metadata.annotations = None;
 }
 
+/// A digest stands for the template.
+fn trim_stateful_set(set: &mut StatefulSet) {
+    if let Some(spec) = &mut set.spec {
+        spec.template.spec = None;
+    }
+}
+
 /// What `kubectl apply` leaves on objects.
 pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
@@ -126,6 +139,10 @@ pub struct Context {
     pub stores: Stores,
     /// What goes into pods.
     pub pods: PodSettings,
+    /// What goes into Jobs that exec.
+    pub exec: ExecSettings,
+    /// How long actions may take.
+    pub limits: Limits,
     /// Worker accounts.
     pub workers: Workers,
     /// How long after a failed pre-check of a repository the next is made.

@@ -13,6 +13,7 @@ pub mod cluster;
 pub mod cluster_backup;
 pub mod context;
 pub mod error;
+pub mod metrics;
 pub mod policy;
 pub mod policy_driver;
 pub mod populate;

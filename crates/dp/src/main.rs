@@ -6,6 +6,8 @@ use controller_kit::run::{RunError, Runtime, to_the_end};
 use controller_kit::writes::Writer;
 use dp::args::Args;
 use dp::cluster_backup::record::Record;
+use dp::context::Stores;
+use dp::metrics::Backups;
 use dp::wiring;
 use std::process::ExitCode;
 
@@ -14,8 +16,11 @@ fn main() -> ExitCode {
 }
 
 async fn run(args: Args) -> Result<(), RunError> {
-    let runtime = Runtime::start(args.settings.clone(), Metrics::new("dp", |_| {})).await?;
-    let stores = wiring::start_stores(&runtime);
+    let stores = Stores::default();
+    let backups = Backups(stores.backups.clone());
+    let metrics = Metrics::new("dp", |registry| registry.register_collector(Box::new(backups)));
+    let runtime = Runtime::start(args.settings.clone(), metrics).await?;
+    wiring::start_stores(&stores, &runtime);
     wiring::show_stores(&runtime, &stores);
     wiring::fill_stores(&stores).await;
     runtime.health.set_ready(true);

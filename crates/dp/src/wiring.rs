@@ -1,10 +1,12 @@
 //! Which caches exist, which controller sees which, and what wakes an object.
 
 use crate::account::keyring::KeyRing;
+use crate::action::exec::ExecSettings;
 use crate::action::pod::PodSettings;
 use crate::action::worker::{WorkerNames, Workers};
 use crate::args::Args;
 use crate::awaited::Awaited;
+use crate::backup::fold::Limits;
 use crate::cluster::{Cluster, Component, ComponentDefinition, crd_of};
 use crate::cluster_backup::record::{Legacy, Record};
 use crate::context::{Context, Stores, names_our_source};
@@ -43,8 +45,7 @@ struct Queues {
 }
 
 /// Starts the caches; [`fill_stores`] waits until they are filled.
-pub fn start_stores(runtime: &Runtime) -> Stores {
-    let stores = Stores::default();
+pub fn start_stores(stores: &Stores, runtime: &Runtime) {
     let (client, metrics, stop) = (&runtime.client, &runtime.metrics, &runtime.stop);
     let mut namespaces = runtime.settings.namespaces.clone();
     let all = Scope { namespaces: namespaces.clone(), labels: None };
@@ -65,10 +66,11 @@ pub fn start_stores(runtime: &Runtime) -> Stores {
     stores.policies.watch_namespaced(client, &all, metrics, stop);
     stores.restores.watch_namespaced(client, &all, metrics, stop);
     stores.claims.watch_namespaced(client, &with_own, metrics, stop);
+    stores.schedules.watch_namespaced(client, &all, metrics, stop);
+    stores.stateful_sets.watch_namespaced(client, &ours, metrics, stop);
     stores.jobs.watch_namespaced(client, &ours, metrics, stop);
     stores.pods.watch_namespaced(client, &ours, metrics, stop);
     stores.templates.watch_cluster(client, &cluster, metrics, stop);
-    stores.schedules.watch_namespaced(client, &all, metrics, stop);
     // Kinds of the apps operator come and go.
     stores.clusters.while_served(served::follow(client, &crd_of::<Cluster>(), stop));
     stores.components.while_served(served::follow(client, &crd_of::<Component>(), stop));
@@ -78,7 +80,6 @@ pub fn start_stores(runtime: &Runtime) -> Stores {
     stores.clusters.watch_namespaced(client, &all, metrics, stop);
     stores.components.watch_namespaced(client, &all, metrics, stop);
     stores.definitions.watch_cluster(client, &cluster, metrics, stop);
-    stores
 }
 
 /// Waits until every cache has listed once.
@@ -93,10 +94,11 @@ pub async fn fill_stores(stores: &Stores) {
     stores.policies.ready().await;
     stores.restores.ready().await;
     stores.claims.ready().await;
+    stores.schedules.ready().await;
+    stores.stateful_sets.ready().await;
     stores.jobs.ready().await;
     stores.pods.ready().await;
     stores.templates.ready().await;
-    stores.schedules.ready().await;
 }
 
 /// Shows all caches under `/debug/state`.
@@ -111,11 +113,12 @@ pub fn show_stores(runtime: &Runtime, stores: &Stores) {
     show(Box::new(stores.claims.clone()));
     show(Box::new(stores.volumes.clone()));
     show(Box::new(stores.classes.clone()));
+    show(Box::new(stores.schedules.clone()));
+    show(Box::new(stores.stateful_sets.clone()));
     show(Box::new(stores.jobs.clone()));
     show(Box::new(stores.pods.clone()));
     show(Box::new(stores.drivers.clone()));
     show(Box::new(stores.templates.clone()));
-    show(Box::new(stores.schedules.clone()));
     show(Box::new(stores.clusters.clone()));
     show(Box::new(stores.components.clone()));
     show(Box::new(stores.definitions.clone()));
@@ -236,6 +239,17 @@ fn context(args: &Args, stores: &Stores) -> Context {
             mover_image: args.mover_image.clone(),
             zero_resources: args.zero_resource_for_unset,
             worker_account: args.worker_service_account.clone(),
+        },
+        exec: ExecSettings::new(
+            &args.settings.namespace,
+            args.tools_image.as_deref(),
+            &args.mover_image,
+            &args.exec_worker_service_account,
+        ),
+        limits: Limits {
+            start: SignedDuration::from_secs(args.action_start_seconds.into()),
+            action: Some(SignedDuration::from_secs(args.action_deadline_seconds.into()))
+                .filter(SignedDuration::is_positive),
         },
         workers: Workers::new(names),
         keys: Arc::new(KeyRing::new(
@@ -432,32 +446,22 @@ fn wake_waiting_claims(stores: &Stores, queues: &Queues) {
 }
 
 fn wake_backups_and_restores(stores: &Stores, queues: &Queues) {
-    let (backups, restores) = (Arc::clone(&queues.backups), Arc::clone(&queues.restores));
-    stores.jobs.on_change(move |job| {
-        backups.add_some(Key::of_owner(job, "Backup"));
-        restores.add_some(Key::of_owner(job, "Restore"));
-    });
-    let (backups, restores) = (Arc::clone(&queues.backups), Arc::clone(&queues.restores));
-    let (all_jobs, all_backups) = (stores.jobs.clone(), stores.backups.clone());
+    wake_backups_by_their_work(stores, queues);
+    let (restores, all_jobs) = (Arc::clone(&queues.restores), stores.jobs.clone());
+    stores.jobs.on_change(move |job| restores.add_some(Key::of_owner(job, "Restore")));
+    let restores = Arc::clone(&queues.restores);
     stores.pods.on_change(move |pod| {
         let namespace = pod.namespace().unwrap_or_default();
-        if let Some(label) = pod.labels().get(labels::BACKUP_NAME) {
-            let is = |b: &Backup| {
-                b.namespace().as_deref() == Some(&namespace) && backup::build::name_label(&b.name_any()) == *label
-            };
-            backups.add_all(&all_backups.select(is));
-        }
         let job = Key::of_owner(pod, "Job").and_then(|key| all_jobs.get(&namespace, &key.name));
-        let Some(job) = job else { return };
-        backups.add_some(Key::of_owner(job.as_ref(), "Backup"));
-        restores.add_some(Key::of_owner(job.as_ref(), "Restore"));
+        restores.add_some(job.and_then(|job| Key::of_owner(job.as_ref(), "Restore")));
     });
     // What a Backup or a Restore may wait for wakes those that have not finished, or not started.
     let waiting = {
         let (backup_queue, restore_queue) = (Arc::clone(&queues.backups), Arc::clone(&queues.restores));
         let (backups, restores) = (stores.backups.clone(), stores.restores.clone());
         move || {
-            let unfinished = |b: &Backup| !matches!(b.phase(), BackupPhase::Completed | BackupPhase::Failed);
+            let ended = |b: &Backup| matches!(b.phase(), BackupPhase::Completed | BackupPhase::Failed);
+            let unfinished = |b: &Backup| !ended(b) || backup::continuous::is(b);
             backup_queue.add_all(&backups.select(unfinished));
             let fresh = |r: &api_types::dp::Restore| r.status.as_ref().is_none_or(|s| s.phase.is_none());
             restore_queue.add_all(&restores.select(fresh));
@@ -486,6 +490,67 @@ fn wake_backups_and_restores(stores: &Stores, queues: &Queues) {
     stores.restores.on_change(move |restore| {
         let source = &restore.spec.backup;
         queue.add(Key::new(source.namespace.clone(), source.name.clone()));
+    });
+}
+
+/// Jobs, StatefulSets and pods of a backup, in whichever namespace; its schedule; the chain it is part of.
+fn wake_backups_by_their_work(stores: &Stores, queues: &Queues) {
+    // Exec Jobs live in the operator's namespace, where no owner reference can point out of: the UID is a label.
+    let by_uid = {
+        let (queue, backups) = (Arc::clone(&queues.backups), stores.backups.clone());
+        move |uid: Option<&String>| {
+            if let Some(uid) = uid {
+                queue.add_all(&backups.select(|b| b.metadata.uid.as_ref() == Some(uid)));
+            }
+        }
+    };
+    let (queue, wake) = (Arc::clone(&queues.backups), by_uid.clone());
+    stores.jobs.on_change(move |job| match Key::of_owner(job, "Backup") {
+        Some(key) => queue.add(key),
+        None if job.labels().contains_key(labels::BACKUP_NAME) => wake(job.labels().get(job_runtime::OWNER_UID_LABEL)),
+        None => {}
+    });
+    let queue = Arc::clone(&queues.backups);
+    stores.stateful_sets.on_change(move |set| queue.add_some(Key::of_owner(set, "Backup")));
+    let (queue, all_jobs, all_backups) = (Arc::clone(&queues.backups), stores.jobs.clone(), stores.backups.clone());
+    stores.pods.on_change(move |pod| {
+        let namespace = pod.namespace().unwrap_or_default();
+        if let Some(label) = pod.labels().get(labels::BACKUP_NAME) {
+            let home = pod.labels().get(labels::BACKUP_NAMESPACE).unwrap_or(&namespace);
+            let is =
+                |b: &Backup| b.namespace().as_ref() == Some(home) && backup::build::name_label(&b.name_any()) == *label;
+            queue.add_all(&all_backups.select(is));
+        }
+        let job = Key::of_owner(pod, "Job").and_then(|key| all_jobs.get(&namespace, &key.name));
+        queue.add_some(job.and_then(|job| Key::of_owner(job.as_ref(), "Backup")));
+    });
+    let (queue, backups) = (Arc::clone(&queues.backups), stores.backups.clone());
+    stores.schedules.on_change(move |schedule| {
+        let (namespace, name) = (schedule.namespace(), schedule.name_any());
+        let of = |b: &Backup| {
+            let label = b.labels().get(labels::BACKUP_SCHEDULE);
+            b.namespace() == namespace && label == Some(&name) && backup::continuous::is(b)
+        };
+        queue.add_all(&backups.select(of));
+    });
+    // A parent that is Completed or gone is what its children wait for, and a child that is gone its parent.
+    let (queue, backups) = (Arc::clone(&queues.backups), stores.backups.clone());
+    stores.backups.on_change(move |changed| {
+        let namespace = changed.namespace().unwrap_or_default();
+        let status = changed.status.as_ref();
+        let on = [status.and_then(|s| s.parent_backup_name.clone()), status.and_then(|s| s.base_backup_name.clone())];
+        on.into_iter().flatten().for_each(|name| queue.add(Key::new(namespace.clone(), name)));
+        let name = changed.name_any();
+        let waits = |b: &Backup| {
+            let running = matches!(b.phase(), BackupPhase::New | BackupPhase::InProgress | BackupPhase::Running);
+            let of = |field: Option<&String>| field == Some(&name);
+            let recorded = b.status.as_ref();
+            let parent = recorded.and_then(|s| s.parent_backup_name.as_ref()).or(b.spec.parent_backup_name.as_ref());
+            running
+                && b.namespace().as_deref() == Some(&namespace)
+                && (of(parent) || of(recorded.and_then(|s| s.base_backup_name.as_ref())))
+        };
+        queue.add_all(&backups.select(waits));
     });
 }
 

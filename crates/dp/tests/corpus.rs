@@ -5,7 +5,7 @@
 use api_types::dp::{ActionSet, Backup, BackupMethod, BackupStatusTarget, Restore};
 use dp::action::mover::{Repository, Storage};
 use dp::action::pod::PodSettings;
-use dp::backup::build::data_job;
+use dp::backup::build::{Bounds, data_job};
 use dp::backup::env::Source;
 use dp::restore::build::prepare_data_job;
 use dp::restore::env::Set;
@@ -26,7 +26,12 @@ fn settings() -> PodSettings {
 }
 
 fn storage() -> Storage {
-    Storage { repository: Repository::Mounted { claim: "repo-claim".into() }, encryption: None, envelope: None }
+    Storage {
+        repository: Repository::Mounted { claim: "repo-claim".into() },
+        encryption: None,
+        envelope: None,
+        deduplicated: None,
+    }
 }
 
 fn of<T: serde::de::DeserializeOwned>(value: Value) -> T {
@@ -81,8 +86,11 @@ fn data_job_of(actions: &ActionSet) -> Job {
         "connectionCredential": {"secretName": "login", "passwordKey": "password", "usernameKey": "username"},
     }));
     let pod = database();
-    let source = Source { backup: &backup, action_set: actions, method: &method, target: &target, pod: &pod };
-    data_job(&source, "dp-backup-0", &storage(), 2, &settings()).unwrap_or_else(|stop| panic!("{stop:?}"))
+    let source = Source { backup: &backup, actions: &actions.spec, method: &method, target: &target, pod: &pod };
+    let data = actions.spec.backup.as_ref().and_then(|b| b.backup_data.as_ref()).unwrap();
+    let bounds = Bounds { backoff_limit: 2, deadline: Some(3600) };
+    data_job(&source, "dp-backup-0", data, Some(&storage()), bounds, &settings())
+        .unwrap_or_else(|stop| panic!("{stop:?}"))
 }
 
 fn pod_of(job: &Job) -> &PodSpec {

@@ -4,6 +4,7 @@
 //! taken by somebody else's Job is told apart from our own by the owner UID, never trusted by name.
 pub mod diagnose;
 pub mod observe;
+pub mod stall;
 pub mod stop;
 #[cfg(test)]
 mod stop_explore;

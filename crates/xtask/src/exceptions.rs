@@ -240,6 +240,13 @@ pub const EXCEPTIONS: &[Exception] = &[
         reason: "ours: what a backup waits for; optional",
     },
     Exception {
+        kind: "Backup",
+        path: "status.inputs*",
+        column: "addition",
+        ours: "present",
+        reason: "ours: what a backup was started with, so that no parent object matters afterwards; optional",
+    },
+    Exception {
         kind: "Restore",
         path: "*[].jobUid",
         column: "addition",

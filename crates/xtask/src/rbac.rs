@@ -34,6 +34,7 @@ const OPERATORS: [Operator; 2] = [
             (Reach::Namespaces, "namespaces.yaml"),
             (Reach::OwnNamespace, "own-namespace.yaml"),
             (Reach::Worker, "worker.yaml"),
+            (Reach::Exec, "exec-worker.yaml"),
         ],
     },
     Operator {
@@ -69,6 +70,7 @@ fn rules(table: &[Rule], reach: Reach) -> Vec<PolicyRule> {
             .names
             .iter()
             .map(|n| n.replace("WORKER_ROLE", "kubeblocks-dataprotection-worker-role"))
+            .map(|n| n.replace("EXEC_ROLE", "kubeblocks-dataprotection-exec-worker-role"))
             .collect(),
         verbs: rule.verbs.to_vec(),
     };

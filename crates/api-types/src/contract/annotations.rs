@@ -156,6 +156,8 @@ keys! {
     EXPECTED_JOBS = "holdfast.dev/expected-jobs";
     /// On a restored account secret: UID of the Backup its password came from; written once.
     RESTORED_FROM_BACKUP = "holdfast.dev/restored-from-backup";
+    /// Go duration on a Backup: longest that one action of it may take; `0` is no limit.
+    ACTION_DEADLINE = "holdfast.dev/action-deadline";
     /// Token of the user on a BackupRepo: check it now.
     RECHECK = "holdfast.dev/recheck";
     /// `aead-v1` on a BackupRepo: encrypted backups made from now on are authenticated envelopes.

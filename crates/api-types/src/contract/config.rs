@@ -50,5 +50,7 @@ pub const DEFAULT_WORKER_SERVICE_ACCOUNT: &str = "kubeblocks-dataprotection-work
 pub const DEFAULT_WORKER_CLUSTER_ROLE: &str = "kubeblocks-dataprotection-worker-role";
 /// Default of [`EXEC_WORKER_SERVICE_ACCOUNT_NAME`].
 pub const DEFAULT_EXEC_WORKER_SERVICE_ACCOUNT: &str = "kubeblocks-dataprotection-exec-worker";
+/// Cluster role of exec Jobs, bound in the namespaces where they exec.
+pub const EXEC_WORKER_CLUSTER_ROLE: &str = "kubeblocks-dataprotection-exec-worker-role";
 /// Default of [`GC_FREQUENCY_SECONDS`].
 pub const DEFAULT_GC_FREQUENCY_SECONDS: u64 = 3600;

@@ -93,6 +93,8 @@ keys! {
     ENVELOPE = "holdfast.dev/envelope";
     /// UID of the Backup that an object of another namespace belongs to.
     BACKUP_OBJECT = "holdfast.dev/backup-object";
+    /// StatefulSet of a continuous backup, on its pods: several of one backup must not take each other's.
+    ARCHIVE = "holdfast.dev/archive";
 }
 
 /// [`MANAGED_BY`] of everything the dp operator makes.

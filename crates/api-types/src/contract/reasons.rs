@@ -141,6 +141,40 @@ pub mod backup {
     pub const JOB_REFUSED: &str = "JobRefused";
     /// A restore reads the backup that is to be deleted.
     pub const READ_BY_RESTORE: &str = "ReadByRestore";
+    /// An action of the action set is neither exec nor job, or both.
+    pub const INVALID_ACTION: &str = "InvalidAction";
+    /// An action did not start, or did not end, in time.
+    pub const DEADLINE_EXCEEDED: &str = "DeadlineExceeded";
+    /// The target is being restored; a scheduled backup waits until that is done.
+    pub const RESTORE_IN_PROGRESS: &str = "RestoreInProgress";
+    /// A continuous backup was not made by a schedule.
+    pub const SCHEDULE_MISSING: &str = "BackupScheduleMissing";
+    /// The schedule of a continuous backup does not exist.
+    pub const SCHEDULE_NOT_FOUND: &str = "BackupScheduleNotFound";
+    /// The schedule has the method of a continuous backup switched off.
+    pub const SCHEDULE_DISABLED: &str = "BackupScheduleDisabled";
+    /// The Cluster of the target is still being created.
+    pub const CLUSTER_CREATING: &str = "ClusterCreating";
+    /// The archive of a continuous backup is not written.
+    pub const ARCHIVE_FAILING: &str = "ArchiveFailing";
+    /// The kinds of volume snapshots are not installed.
+    pub const SNAPSHOTS_NOT_INSTALLED: &str = "VolumeSnapshotsNotInstalled";
+    /// A volume can not be snapshot as it is.
+    pub const VOLUME_NOT_SUPPORTED: &str = "VolumeNotSupported";
+    /// No class of snapshots has the driver of the volume.
+    pub const SNAPSHOT_CLASS_NOT_FOUND: &str = "VolumeSnapshotClassNotFound";
+    /// A snapshot of somebody else has the name.
+    pub const SNAPSHOT_NAME_COLLISION: &str = "VolumeSnapshotNameCollision";
+    /// No backup can be the parent of an incremental one.
+    pub const PARENT_NOT_FOUND: &str = "ParentBackupNotFound";
+    /// The parent that was named can not be one.
+    pub const INVALID_PARENT: &str = "InvalidParentBackup";
+    /// The parent that was named is not completed yet.
+    pub const PARENT_NOT_COMPLETED: &str = "ParentBackupNotCompleted";
+    /// Backups that build on the one that is to be deleted are deleted first.
+    pub const DELETING_DEPENDENTS: &str = "DeletingDependents";
+    /// An action that is to run before the deletion of the data is at work.
+    pub const PRE_DELETE_RUNNING: &str = "PreDeleteRunning";
 }
 
 macro_rules! restore_reasons {

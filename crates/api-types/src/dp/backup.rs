@@ -8,6 +8,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::actionset::ActionSetSpec;
 use super::method::BackupMethod;
 use super::shared::{BackupTimeRange, DeletionPolicy, EncryptionConfig, ParameterPair};
 use super::target::BackupStatusTarget;
@@ -192,10 +193,26 @@ pub struct BackupStatus {
     /// Facts the script left for the restore.
     #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
     pub extras: Vec<BTreeMap<String, String>>,
+    /// What it was started with, beside the method; ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inputs: Option<BackupInputs>,
     /// What it waits for, and what went wrong.
     #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::core::conditions")]
     pub conditions: Vec<Condition>,
+}
+
+/// Copies of what a backup runs with, so that neither a change nor the deletion of its policy or action set matters.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BackupInputs {
+    /// Attempts of a Job after the first one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backoff_limit: Option<i32>,
+    /// The half of the action set that backs up; once the backup has ended, what its deletion needs of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::core::any_object")]
+    pub action_set: Option<Box<ActionSetSpec>>,
 }
 
 impl BackupStatus {

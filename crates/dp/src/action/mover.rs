@@ -4,7 +4,7 @@
 //! calls `/datasafed install`; actions run under `datasafed run` (design D20).
 
 use super::env::{from_secret, literal};
-use api_types::contract::{labels, pods};
+use api_types::contract::{env as names, labels, pods};
 use api_types::dp::{Backup, EncryptionConfig};
 use k8s_openapi::api::core::v1::{
     Container, EmptyDirVolumeSource, EnvVar, PersistentVolumeClaimVolumeSource, PodSpec, SecretVolumeSource, Volume,
@@ -37,6 +37,8 @@ pub struct Storage {
     pub encryption: Option<EncryptionConfig>,
     /// The authenticated envelope instead of that cipher (ADR 0017).
     pub envelope: Option<String>,
+    /// Directory of the deduplicating repository, where the backup lies in one (ADR 0018).
+    pub deduplicated: Option<String>,
 }
 
 impl Storage {
@@ -46,6 +48,7 @@ impl Storage {
             repository,
             encryption: backup.status.as_ref().and_then(|s| s.encryption_config.clone()),
             envelope: backup.labels().get(labels::ENVELOPE).cloned(),
+            deduplicated: backup.status.as_ref().and_then(|s| s.kopia_repo_path.clone()).filter(|p| !p.is_empty()),
         }
     }
 
@@ -71,6 +74,7 @@ impl Storage {
         if matches!(self.repository, Repository::Mounted { .. }) {
             env.push(literal(protocol::env::LOCAL_BACKEND_PATH, protocol::MOUNT_PATH));
         }
+        env.extend(self.deduplicated.iter().map(|root| literal(names::DATASAFED_KOPIA_REPO_ROOT, root)));
         if let Some(config) = &self.encryption {
             let phrase = &config.pass_phrase_secret_key_ref;
             env.push(literal(protocol::env::ENCRYPTION_ALGORITHM, config.algorithm.to_string()));

@@ -1,6 +1,8 @@
 //! The service account that action pods run under, one per namespace (contract-dp §10.8).
 
+use super::exec::ExecSettings;
 use crate::error::Error;
+use api_types::contract::config::EXEC_WORKER_CLUSTER_ROLE;
 use api_types::contract::labels;
 use api_types::contract::names::ROLE_BINDING_SUFFIX;
 use controller_kit::writes::Writer;
@@ -66,6 +68,31 @@ impl Workers {
         let mut seen = self.seen();
         seen.retain(|_, at| at.elapsed() < GOOD_FOR);
         seen.insert(namespace.to_owned(), Instant::now());
+        Ok(())
+    }
+
+    /// As [`Workers::ensure`], for the account of exec Jobs: it lives in the operator's namespace and may exec only in
+    /// namespaces where it was needed (behaviour-backup D33).
+    pub async fn ensure_exec(&self, writer: &Writer, exec: &ExecSettings, namespace: &str) -> Result<(), Error> {
+        let mark = format!("{namespace}/exec");
+        if self.seen().get(&mark).is_some_and(|at| at.elapsed() < GOOD_FOR) {
+            return Ok(());
+        }
+        let labels = json!({labels::MANAGED_BY: labels::MANAGED_BY_DP});
+        let body = json!({
+            "apiVersion": "v1", "kind": "ServiceAccount",
+            "metadata": {"name": exec.account, "namespace": exec.namespace, "labels": labels},
+        });
+        writer.apply(&writer.namespaced::<ServiceAccount>(&exec.namespace), &exec.account, &body).await?;
+        let binding = format!("{}{ROLE_BINDING_SUFFIX}", exec.account);
+        let body = json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+            "metadata": {"name": binding, "namespace": namespace, "labels": labels},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": EXEC_WORKER_CLUSTER_ROLE},
+            "subjects": [{"kind": "ServiceAccount", "name": exec.account, "namespace": exec.namespace}],
+        });
+        writer.apply(&writer.namespaced::<RoleBinding>(namespace), &binding, &body).await?;
+        self.seen().insert(mark, Instant::now());
         Ok(())
     }
 

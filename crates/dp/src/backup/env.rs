@@ -5,7 +5,7 @@ use crate::action::env::{from_secret, literal, merge};
 use crate::error::Stop;
 use crate::reasons;
 use api_types::contract::{env as names, labels};
-use api_types::dp::{ActionSet, Backup, BackupMethod, BackupStatusTarget};
+use api_types::dp::{ActionSetSpec, Backup, BackupMethod, BackupStatusTarget, BackupType};
 use k8s_openapi::api::core::v1::{EnvVar, Pod};
 use kube::ResourceExt;
 use mover_protocol as protocol;
@@ -15,7 +15,7 @@ pub struct Source<'a> {
     /// The backup, with the status it runs under.
     pub backup: &'a Backup,
     /// Its actions.
-    pub action_set: &'a ActionSet,
+    pub actions: &'a ActionSetSpec,
     /// The method it was started with.
     pub method: &'a BackupMethod,
     /// The target, as recorded.
@@ -44,7 +44,7 @@ pub fn build(from: &Source<'_>) -> Result<Vec<EnvVar>, Stop> {
         literal(names::TTL, backup.spec.retention_period.clone().unwrap_or_default()),
     ]);
     env.extend(connection(from.target, from.pod)?);
-    env.extend(from.action_set.spec.env.iter().cloned());
+    env.extend(from.actions.env.iter().cloned());
     env.extend(backup.spec.parameters.iter().map(|p| literal(&p.name, &p.value)));
     for (name, label) in [
         (names::KB_CLUSTER_UID, labels::CLUSTER_UID),
@@ -56,12 +56,28 @@ pub fn build(from: &Source<'_>) -> Result<Vec<EnvVar>, Stop> {
         }
     }
     env.push(literal(protocol::env::NAMESPACE, backup.namespace().unwrap_or_default()));
+    env.extend(lineage(from, &path, &pod));
     merge(&mut env, &from.method.env);
     Ok(env)
 }
 
+/// What a backup that builds on others knows of them.
+fn lineage(from: &Source<'_>, path: &str, pod: &str) -> Vec<EnvVar> {
+    if !matches!(from.actions.backup_type, BackupType::Incremental | BackupType::Differential) {
+        return vec![];
+    }
+    let status = from.backup.status.as_ref();
+    let name = |of: Option<&String>| of.cloned().unwrap_or_default();
+    vec![
+        literal(names::PARENT_BACKUP_NAME, name(status.and_then(|s| s.parent_backup_name.as_ref()))),
+        literal(names::BASE_BACKUP_NAME, name(status.and_then(|s| s.base_backup_name.as_ref()))),
+        literal(names::TARGET_RELATIVE_PATH, paths::relative(from.target, pod)),
+        literal(names::BACKUP_ROOT_PATH, paths::root_of(path)),
+    ]
+}
+
 /// Host, port, password and user of the database in `pod`.
-fn connection(target: &BackupStatusTarget, pod: &Pod) -> Result<Vec<EnvVar>, Stop> {
+pub fn connection(target: &BackupStatusTarget, pod: &Pod) -> Result<Vec<EnvVar>, Stop> {
     let credential = target.connection_credential.as_ref();
     let key = |key: Option<&String>| key.filter(|k| !k.is_empty()).cloned();
     let mut env = Vec::new();

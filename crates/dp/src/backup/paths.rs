@@ -12,6 +12,16 @@ pub fn base(root: &str, backup: &str) -> String {
     join(&[root, backup])
 }
 
+/// The root that the backup at `path` lies in.
+pub fn root_of(path: &str) -> &str {
+    path.rsplit_once('/').map(|(root, _)| root).filter(|root| !root.is_empty()).unwrap_or("/")
+}
+
+/// Directory of the deduplicating repository of a policy.
+pub fn deduplicated(root: &str) -> String {
+    join(&[root, "kopia"])
+}
+
 /// Part of the path below the backup's directory: target name and, with strategy All, pod name. No
 /// leading slash; may be empty.
 pub fn relative(target: &BackupStatusTarget, pod: &str) -> String {
@@ -40,6 +50,9 @@ mod tests {
         assert_eq!(root, "/a/b/demo/demo/app");
         assert_eq!(base(&root, "f1"), "/a/b/demo/demo/app/f1");
         assert_eq!(super::root(None, "demo", None), "/demo");
+        assert_eq!(root_of("/a/b/demo/demo/app/f1"), root);
+        assert_eq!(root_of("/f1"), "/");
+        assert_eq!(deduplicated(&root), "/a/b/demo/demo/app/kopia");
         let mut target = BackupStatusTarget::default();
         assert_eq!(relative(&target, "app-0"), "");
         target.name = Some("t".into());

@@ -1,20 +1,22 @@
 //! Decides what a Backup needs next. Pure.
 
-use super::select;
-use super::status::{self, ActionOutcome, Start};
-use crate::action::mover::Repository;
+use super::chain::{self, Next};
+use super::fold::{self, ActionOutcome, Folded, Limits};
+use super::lineage::{self, Wanted};
+use super::status::{Start, Storage};
+use super::{continuous, delete, inputs, select, storage};
 use crate::error::Stop;
 use crate::reasons;
-use crate::repo::reach::{self, Purpose};
 use api_types::contract::{FINALIZER, annotations, labels};
 use api_types::dp::{
-    ActionPhase, ActionSet, Backup, BackupMethod, BackupPhase, BackupPolicy, BackupRepo, BackupStatus,
-    BackupStatusTarget, DeletionPolicy, EncryptionConfig,
+    ActionPhase, ActionSet, ActionSetSpec, Backup, BackupInputs, BackupMethod, BackupPhase, BackupPolicy, BackupRepo,
+    BackupSchedule, BackupStatus, BackupStatusTarget, BackupTarget, BackupType,
 };
+use controller_kit::error::Class;
 use controller_kit::names;
 use jiff::Timestamp;
-use job_runtime::observe::JobState;
 use job_runtime::stop::Turn;
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::ResourceExt;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,24 +27,36 @@ pub struct Observed {
     pub backup: Arc<Backup>,
     /// Its policy.
     pub policy: Option<Arc<BackupPolicy>>,
-    /// The actions of its method.
+    /// The actions of its method, as they are now.
     pub action_set: Option<Arc<ActionSet>>,
+    /// The schedule that made it.
+    pub schedule: Option<Arc<BackupSchedule>>,
     /// Ready repositories annotated as default.
     pub default_repos: Vec<String>,
     /// The repository chosen.
     pub repo: Option<Arc<BackupRepo>>,
     /// The repository's claim, or the mover's configuration for it, is in the backup's namespace.
     pub repo_here: bool,
-    /// What each recorded action's Job came to, parallel to `status.actions`.
+    /// Backups of the namespace it may build on, or that build on it; only where that matters.
+    pub family: Vec<Arc<Backup>>,
+    /// What each recorded action's object came to, parallel to `status.actions`.
     pub outcomes: Vec<ActionOutcome>,
-    /// Jobs of this backup are still there.
-    pub jobs_left: bool,
-    /// Pods of this backup are still there.
-    pub pods_left: bool,
-    /// A restore that reads this backup is running; its name.
-    pub read_by: Option<String>,
-    /// The Job that deletes the files, once it exists.
-    pub delete_job: Option<JobState>,
+    /// Jobs or StatefulSets of this backup are still there.
+    pub workloads_left: bool,
+    /// What is seen of its deletion.
+    pub deletion: delete::plan::Seen,
+    /// How long things may take.
+    pub limits: Limits,
+}
+
+impl Observed {
+    /// The actions it runs with: its own copy, else, where it keeps none, those of the ActionSet as it is now.
+    pub fn actions(&self) -> Option<&ActionSetSpec> {
+        match inputs::kept(&self.backup) {
+            Some(kept) => kept.action_set.as_deref(),
+            None => self.action_set.as_ref().map(|a| &a.spec),
+        }
+    }
 }
 
 /// What to do now.
@@ -60,41 +74,47 @@ pub enum Plan {
     AskForRepo(Stop),
     /// Choose target pods, then store the status it runs under.
     Start(Box<Ready>),
-    /// Create the Jobs of these actions (indices) and turn those of others, then store the status.
-    Run {
-        /// Indices of actions without a Job.
-        create: Vec<usize>,
-        /// Names and UIDs of Jobs, and what each needs before its result counts.
-        turns: Vec<JobTurn>,
-        /// Status after this look.
-        status: Box<BackupStatus>,
-    },
-    /// The result is stored: its Jobs may go.
+    /// Create the objects of some actions and turn or end those of others, then store the status.
+    Run(Box<Run>),
+    /// Keep the archives of a continuous backup where their pods are.
+    Follow,
+    /// The result is stored: what did the work may go.
     CleanUp,
-    /// Store phase Deleting.
-    BeginDeletion,
-    /// Wait until its workloads are gone, after deleting them.
-    StopWorkloads,
-    /// Create the Job that deletes its files.
-    DeleteFiles {
-        /// Directory in the repository.
-        path: String,
-        /// The repository, as this namespace reaches it.
-        repository: Repository,
-    },
-    /// Deleting the files failed; the user sees why and may delete that Job to try again.
-    DeletionFailed(String),
-    /// Take the finalizer off.
-    Release,
+    /// The result is stored: these Jobs of given up actions may go.
+    Cancel(Vec<ObjectReference>),
+    /// The backup is being deleted.
+    Delete(delete::plan::Plan),
+}
+
+/// What a backup at work needs.
+#[derive(Debug)]
+pub struct Run {
+    /// Actions that may begin now.
+    pub begin: Vec<Due>,
+    /// Jobs, and what each needs before its result counts.
+    pub turns: Vec<JobTurn>,
+    /// Jobs of given up actions.
+    pub cancel: Vec<ObjectReference>,
+    /// Status after this look.
+    pub status: BackupStatus,
+    /// The next deadline.
+    pub look_by: Option<Timestamp>,
+}
+
+/// An action that may begin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// Its place in `status.actions`.
+    pub place: usize,
+    /// Since when.
+    pub since: Option<Timestamp>,
 }
 
 /// A Job that must be stopped or resumed before its result counts.
 #[derive(Debug)]
 pub struct JobTurn {
-    /// Its name.
-    pub name: String,
-    /// Its UID.
-    pub uid: String,
+    /// Where it is, with its UID.
+    pub job: ObjectReference,
     /// Which of both.
     pub turn: Turn,
 }
@@ -104,31 +124,31 @@ pub struct JobTurn {
 pub struct Ready {
     /// Its method.
     pub method: BackupMethod,
-    /// The repository.
-    pub repo: String,
-    /// Its claim here, where it is mounted.
-    pub claim: Option<String>,
-    /// How its objects are encrypted.
-    pub encryption: Option<EncryptionConfig>,
-    /// Directory in the repository.
-    pub path: String,
+    /// Policy and ActionSet as they are now.
+    pub inputs: BackupInputs,
+    /// What it is.
+    pub backup_type: BackupType,
+    /// Where its data goes; a snapshot goes nowhere.
+    pub storage: Option<Storage>,
+    /// The chain it continues.
+    pub parent: Option<lineage::Lineage>,
     /// Targets whose pods are to be chosen.
-    pub targets: Vec<api_types::dp::BackupTarget>,
+    pub targets: Vec<BackupTarget>,
     /// The policy lists several targets, or one.
     pub several: bool,
 }
 
 impl Ready {
     /// With the pods chosen, what the status is made from.
-    pub fn into_start(self, targets: Vec<BackupStatusTarget>) -> Start {
+    pub fn into_start(self, targets: Vec<BackupStatusTarget>, exec_namespace: &str) -> Start {
         Start {
             method: self.method,
-            repo: self.repo,
-            claim: self.claim,
-            encryption: self.encryption,
-            path: self.path,
+            inputs: self.inputs,
+            store: self.storage,
+            parent: self.parent,
             targets,
             several: self.several,
+            exec_namespace: exec_namespace.to_owned(),
         }
     }
 }
@@ -137,18 +157,49 @@ impl Ready {
 pub fn plan(seen: &Observed, now: Timestamp) -> Plan {
     let backup = &seen.backup;
     if backup.metadata.deletion_timestamp.is_some() {
-        return deletion(seen);
+        return Plan::Delete(delete::plan::plan(seen));
     }
+    let continuous = continuous::is(backup);
     match backup.phase() {
-        BackupPhase::New | BackupPhase::InProgress => match prerequisites(seen) {
-            Ok(next) => next,
-            Err(stop) if stop.class == controller_kit::error::Class::Terminal => Plan::Refuse(stop),
-            Err(stop) => Plan::Blocked(stop),
-        },
+        BackupPhase::New | BackupPhase::InProgress => start(seen, now),
+        BackupPhase::Failed if continuous && never_ran(backup) => start(seen, now),
+        BackupPhase::Running | BackupPhase::Failed if continuous => Plan::Follow,
+        BackupPhase::Completed if seen.workloads_left => Plan::CleanUp,
+        BackupPhase::Completed if continuous && continuous::is_wanted(seen) => Plan::Follow,
         BackupPhase::Running => run(seen, now),
-        BackupPhase::Completed if seen.jobs_left => Plan::CleanUp,
+        BackupPhase::Failed => match given_up(seen) {
+            jobs if jobs.is_empty() => Plan::Leave,
+            jobs => Plan::Cancel(jobs),
+        },
         _ => Plan::Leave,
     }
+}
+
+fn never_ran(backup: &Backup) -> bool {
+    backup.status.as_ref().is_none_or(|s| s.start_timestamp.is_none() || s.actions.is_empty())
+}
+
+/// Begins a backup, also one that is to begin again.
+pub fn start(seen: &Observed, now: Timestamp) -> Plan {
+    match prerequisites(seen) {
+        Ok(next) => next,
+        Err(stop) if stop.class == Class::Terminal => Plan::Refuse(stop),
+        Err(stop) => match waits_until(seen) {
+            Some(until) if until <= now => Plan::Refuse(Stop::terminal(
+                reasons::DEADLINE_EXCEEDED,
+                format!("it could not begin in time; {}: {}", stop.reason, stop.message),
+            )),
+            _ => Plan::Blocked(stop),
+        },
+    }
+}
+
+/// How long a backup that has not begun is kept waiting (behaviour-backup D13: bounded); an archive for ever.
+pub fn waits_until(seen: &Observed) -> Option<Timestamp> {
+    let fresh = matches!(seen.backup.phase(), BackupPhase::New | BackupPhase::InProgress);
+    let bounded = fresh && seen.backup.metadata.deletion_timestamp.is_none() && !continuous::is(&seen.backup);
+    let limit = seen.limits.action.filter(|_| bounded)?;
+    seen.backup.creation_timestamp()?.0.checked_add(limit).ok()
 }
 
 fn prerequisites(seen: &Observed) -> Result<Plan, Stop> {
@@ -161,17 +212,18 @@ fn prerequisites(seen: &Observed) -> Result<Plan, Stop> {
         )
     })?;
     let method = select::method(backup, policy)?;
-    let actions = seen.action_set.as_ref().ok_or_else(|| {
-        let name = method.action_set_name().unwrap_or_default();
-        Stop::wait(reasons::ACTION_SET_NOT_FOUND, format!("BackupPolicy {policy_name}: there is no ActionSet {name}"))
-    })?;
-    select::check_actions(backup, actions)?;
-    let repo_name = select::repo_name(backup, policy, &seen.default_repos)?;
-    let repo = seen
-        .repo
-        .as_ref()
-        .ok_or_else(|| Stop::wait(reasons::BACKUP_REPO_NOT_FOUND, format!("there is no BackupRepo {repo_name}")))?;
-    select::check_repo(repo, &backup.namespace().unwrap_or_default())?;
+    let actions = match method.action_set_name() {
+        None => None,
+        Some(name) => Some(seen.action_set.as_deref().ok_or_else(|| {
+            let what = format!("BackupPolicy {policy_name}: there is no ActionSet {name}");
+            Stop::wait(reasons::ACTION_SET_NOT_FOUND, what)
+        })?),
+    };
+    let backup_type = select::backup_type(actions);
+    select::check_actions(backup, method, actions)?;
+    if backup_type == BackupType::Continuous {
+        continuous::check(seen, method)?;
+    }
     let targets = policy.spec.targets_of(method);
     if targets.is_empty() {
         return Err(Stop::terminal(
@@ -179,47 +231,59 @@ fn prerequisites(seen: &Observed) -> Result<Plan, Stop> {
             format!("BackupPolicy {policy_name} has neither target nor targets"),
         ));
     }
-    let wanted = wanted_labels(seen, actions, &repo_name);
+    let repo = if method.snapshot_volumes() { None } else { Some(repository(seen, policy)?) };
+    let wanted = wanted_labels(seen, &backup_type, repo);
     let has = |(key, value): (&String, &String)| backup.labels().get(key) == Some(value);
     let finalizer = backup.finalizers().iter().any(|f| f == FINALIZER);
     if !finalizer || !wanted.iter().all(has) {
         return Ok(Plan::Mark(wanted));
     }
-    if !seen.repo_here {
-        return Ok(Plan::AskForRepo(being_prepared(&repo_name)));
-    }
-    let namespace = backup.namespace().unwrap_or_default();
-    let root = super::paths::root(repo.spec.path_prefix.as_deref(), &namespace, policy.spec.path_prefix.as_deref());
+    let parent = match (&backup_type, repo) {
+        (BackupType::Incremental | BackupType::Differential, Some(repo)) => {
+            let (name, targets) = (repo.name_any(), targets.len());
+            let wanted = Wanted { backup, method, backup_type: &backup_type, repo: &name, targets };
+            Some(lineage::choose(&wanted, &seen.family)?)
+        }
+        (BackupType::Incremental | BackupType::Differential, None) => {
+            return Err(Stop::terminal(
+                reasons::NO_BACKUP_ACTION,
+                format!("method {}: a snapshot can not be {backup_type}; it needs a repository", method.name),
+            ));
+        }
+        _ => None,
+    };
+    let storage = match repo {
+        None => None,
+        Some(repo) => {
+            let storage = storage::of(backup, policy, repo, parent.as_ref());
+            if !seen.repo_here {
+                return Ok(Plan::AskForRepo(being_prepared(&repo.name_any())));
+            }
+            Some(storage)
+        }
+    };
     Ok(Plan::Start(Box::new(Ready {
         method: method.clone(),
-        repo: repo_name,
-        claim: claim_of(reach::repository(repo, &namespace, Purpose::Write)),
-        encryption: policy.spec.encryption_config.clone(),
-        path: super::paths::base(&root, &backup.name_any()),
+        inputs: inputs::taken(policy, actions.map(|a| &a.spec)),
+        backup_type,
+        storage,
+        parent,
         targets: targets.to_vec(),
         several: method.target.is_none() && (!method.targets.is_empty() || policy.spec.target.is_none()),
     })))
 }
 
-fn claim_of(repository: Option<Repository>) -> Option<String> {
-    match repository? {
-        Repository::Mounted { claim } => Some(claim),
-        Repository::Tool { .. } => None,
-    }
+fn repository<'a>(seen: &'a Observed, policy: &BackupPolicy) -> Result<&'a BackupRepo, Stop> {
+    let name = select::repo_name(&seen.backup, policy, &seen.default_repos)?;
+    let repo = seen.repo.as_deref();
+    let repo =
+        repo.ok_or_else(|| Stop::wait(reasons::BACKUP_REPO_NOT_FOUND, format!("there is no BackupRepo {name}")))?;
+    select::check_repo(repo, &seen.backup.namespace().unwrap_or_default())?;
+    Ok(repo)
 }
 
-/// The repository of a backup that has started: the claim it recorded, else the configuration that its repository has
-/// for the namespace.
-pub fn repository(seen: &Observed, purpose: Purpose) -> Option<Repository> {
-    let backup = &seen.backup;
-    let recorded = backup.status.as_ref().and_then(|s| s.persistent_volume_claim_name.clone());
-    match recorded.filter(|claim| !claim.is_empty()) {
-        Some(claim) => Some(Repository::Mounted { claim }),
-        None => reach::repository(seen.repo.as_deref()?, &backup.namespace().unwrap_or_default(), purpose),
-    }
-}
-
-fn being_prepared(repo: &str) -> Stop {
+/// What is said while the repository comes into the namespace.
+pub fn being_prepared(repo: &str) -> Stop {
     Stop::wait(reasons::WAIT_FOR_BACKUP_REPO, format!("BackupRepo {repo} is being prepared in this namespace"))
 }
 
@@ -228,15 +292,17 @@ pub fn policy_label(policy: &str) -> String {
     names::child(policy, &[policy])
 }
 
-fn wanted_labels(seen: &Observed, actions: &ActionSet, repo: &str) -> BTreeMap<String, String> {
+fn wanted_labels(seen: &Observed, backup_type: &BackupType, repo: Option<&BackupRepo>) -> BTreeMap<String, String> {
     let backup = &seen.backup;
     let mut wanted = BTreeMap::from([
-        (labels::BACKUP_TYPE.to_owned(), actions.spec.backup_type.to_string()),
+        (labels::BACKUP_TYPE.to_owned(), backup_type.to_string()),
         (labels::BACKUP_POLICY.to_owned(), policy_label(&backup.spec.backup_policy_name)),
-        (labels::BACKUP_REPO_NAME.to_owned(), repo.to_owned()),
     ]);
-    let envelope = seen.repo.as_ref().and_then(|r| r.annotations().get(annotations::ENVELOPE).cloned());
-    wanted.extend(envelope.filter(|e| !e.is_empty()).map(|e| (labels::ENVELOPE.to_owned(), e)));
+    if let Some(repo) = repo {
+        wanted.insert(labels::BACKUP_REPO_NAME.into(), repo.name_any());
+        let envelope = repo.annotations().get(annotations::ENVELOPE).cloned();
+        wanted.extend(envelope.filter(|e| !e.is_empty()).map(|e| (labels::ENVELOPE.to_owned(), e)));
+    }
     if !backup.labels().contains_key(labels::MANAGED_BY) {
         wanted.insert(labels::MANAGED_BY.into(), labels::MANAGED_BY_DP.into());
     }
@@ -244,66 +310,57 @@ fn wanted_labels(seen: &Observed, actions: &ActionSet, repo: &str) -> BTreeMap<S
 }
 
 fn run(seen: &Observed, now: Timestamp) -> Plan {
-    let status = status::folded(&seen.backup, &seen.outcomes, now);
-    let missing = |(i, (action, outcome)): (usize, (&api_types::dp::ActionStatus, &ActionOutcome))| {
-        let fresh = action.phase == Some(ActionPhase::New);
-        (fresh && outcome.state.is_none()).then_some(i)
-    };
-    let create = status.actions.iter().zip(&seen.outcomes).enumerate().filter_map(missing).collect();
+    let backup = &seen.backup;
+    let none = BackupStatus::default();
+    let chains = chain::recorded(backup.status.as_ref().unwrap_or(&none), seen.actions());
+    let Folded { mut status, look_by } = fold::folded(backup, &chains, &seen.outcomes, seen.limits, now);
+    let still_running = status.phase == Some(BackupPhase::Running);
+    let builds_on = status.parent_backup_name.is_some() || status.base_backup_name.is_some();
+    if still_running
+        && builds_on
+        && let Some(stop) = lineage::broken(backup, &seen.family)
+    {
+        fold::abort(&mut status, &stop, now);
+    }
+    let begin = if status.phase == Some(BackupPhase::Running) { due(&chains, &status) } else { vec![] };
+    let fresh = |a: &api_types::dp::ActionStatus| a.phase == Some(ActionPhase::New);
+    if still_running && chains.is_empty() && status.actions.iter().any(fresh) {
+        let name = status.backup_method.as_ref().and_then(|m| m.action_set_name()).unwrap_or_default();
+        let what = format!("the ActionSet {name} that this backup was started with is gone or was changed");
+        super::status::blocked(&mut status, &Stop::wait(reasons::ACTION_SET_NOT_FOUND, what), None, now);
+    }
+    let reference = |a: &api_types::dp::ActionStatus| a.object_ref.clone();
     let turn = |(action, outcome): (&api_types::dp::ActionStatus, &ActionOutcome)| {
         let running = action.phase == Some(ActionPhase::Running);
-        Some(JobTurn {
-            name: action.object_ref.as_ref()?.name.clone()?,
-            uid: outcome.job_uid.clone()?,
-            turn: outcome.turn.clone().filter(|_| running)?,
-        })
+        Some(JobTurn { job: reference(action)?, turn: outcome.turn.clone().filter(|_| running)? })
     };
     let turns = status.actions.iter().zip(&seen.outcomes).filter_map(turn).collect();
-    Plan::Run { create, turns, status: Box::new(status) }
+    let cancel = given_up_by(&status, &seen.outcomes);
+    Plan::Run(Box::new(Run { begin, turns, cancel, status, look_by }))
 }
 
-fn deletion(seen: &Observed) -> Plan {
-    let backup = &seen.backup;
-    if !backup.finalizers().iter().any(|f| f == FINALIZER) {
-        return Plan::Leave;
-    }
-    if let Some(restore) = &seen.read_by {
-        return Plan::Blocked(Stop::wait(
-            reasons::READ_BY_RESTORE,
-            format!("restore {restore} reads this backup; its files are deleted when it has finished"),
-        ));
-    }
-    if backup.phase() != BackupPhase::Deleting {
-        return Plan::BeginDeletion;
-    }
-    if seen.jobs_left || seen.pods_left {
-        return Plan::StopWorkloads;
-    }
-    // Retain keeps the data and lets the object go (behaviour-backup D20).
-    if backup.spec.deletion_policy == DeletionPolicy::Retain {
-        return Plan::Release;
-    }
-    let status = backup.status.as_ref();
-    let path = status.and_then(|s| s.path.clone()).unwrap_or_default();
-    // A path that does not name the backup is never deleted; without the repository nothing can be.
-    let named = path.split('/').any(|part| part == backup.name_any());
-    let (Some(repo), Some(repository), true) = (&seen.repo, repository(seen, Purpose::Delete), named) else {
-        return Plan::Release;
+/// The actions that may begin, and since when.
+fn due(chains: &[chain::Chain<'_>], status: &BackupStatus) -> Vec<Due> {
+    let one = |chain: &chain::Chain<'_>| {
+        let Next::Begin(step) = chain::next(chain, &status.actions) else { return None };
+        let place = chain::place_of(&chain.get(step)?.name, &status.actions)?;
+        let before = chain.iter().take(step).filter_map(|s| {
+            let done = status.actions.get(chain::place_of(&s.name, &status.actions)?)?;
+            done.completion_timestamp.as_ref().map(|t| t.0)
+        });
+        let since = before.max().or(status.start_timestamp.as_ref().map(|t| t.0));
+        Some(Due { place, since })
     };
-    match &seen.delete_job {
-        // Made also before the repository's claim is here: a namespace that is being deleted shows by it.
-        None => Plan::DeleteFiles { path, repository },
-        Some(JobState::Running { .. }) if !seen.repo_here => {
-            match select::check_repo(repo, &backup.namespace().unwrap_or_default()) {
-                Err(stop) => Plan::Blocked(stop),
-                Ok(()) => Plan::AskForRepo(being_prepared(&repo.name_any())),
-            }
-        }
-        Some(JobState::Running { .. }) => Plan::Leave,
-        Some(JobState::Succeeded { .. }) => Plan::Release,
-        Some(JobState::Failed { why, message, .. }) => {
-            let told = message.as_deref().and_then(mover_protocol::RunResult::parse);
-            Plan::DeletionFailed(told.map_or_else(|| why.clone(), |r| r.message))
-        }
-    }
+    chains.iter().filter_map(one).collect()
+}
+
+fn given_up(seen: &Observed) -> Vec<ObjectReference> {
+    seen.backup.status.as_ref().map(|status| given_up_by(status, &seen.outcomes)).unwrap_or_default()
+}
+
+/// Jobs that are still at work although their actions were given up: they must not write any more.
+fn given_up_by(status: &BackupStatus, outcomes: &[ActionOutcome]) -> Vec<ObjectReference> {
+    let pairs = status.actions.iter().zip(outcomes);
+    let over = pairs.filter(|(action, seen)| action.phase == Some(ActionPhase::Failed) && seen.alive);
+    over.filter_map(|(action, _)| action.object_ref.clone()).collect()
 }

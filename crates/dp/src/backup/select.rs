@@ -5,8 +5,8 @@ use crate::error::Stop;
 use crate::reasons;
 use crate::repo::reach;
 use api_types::dp::{
-    ActionSet, Backup, BackupMethod, BackupPolicy, BackupRepo, BackupStatusTarget, BackupTarget, BackupType, Phase,
-    PodSelectionStrategy,
+    ActionSet, Backup, BackupActionSpec, BackupMethod, BackupPolicy, BackupRepo, BackupStatusTarget, BackupTarget,
+    BackupType, Phase, PodSelectionStrategy,
 };
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
@@ -30,45 +30,59 @@ pub fn method<'a>(backup: &Backup, policy: &'a BackupPolicy) -> Result<&'a Backu
             format!("spec.backupMethod: BackupPolicy {of} has no method {name}; it has {}", known.join(", ")),
         )
     })?;
-    let not_served = |what: &str| {
-        Err(Stop::terminal(
-            reasons::NOT_SERVED_YET,
-            format!("method {name} of BackupPolicy {of}: {what} is not served yet"),
-        ))
-    };
-    if method.snapshot_volumes() {
-        return not_served("snapshotVolumes");
-    }
-    if method.action_set_name().is_none() {
+    if method.action_set_name().is_none() && !method.snapshot_volumes() {
         return Err(Stop::terminal(
             reasons::NO_BACKUP_ACTION,
             format!("method {name} of BackupPolicy {of} has neither actionSetName nor snapshotVolumes"),
         ));
     }
-    if policy.spec.use_kopia() {
-        return not_served("spec.useKopia");
-    }
     Ok(method)
 }
 
-/// Whether the ActionSet's backup half can be carried out with these parameters.
+/// What the backups of a method are: what its ActionSet says, full where it only takes snapshots.
+pub fn backup_type(actions: Option<&ActionSet>) -> BackupType {
+    actions.map(|a| a.spec.backup_type.clone()).unwrap_or_default()
+}
+
+/// Whether the ActionSet's backup half can be carried out with these parameters. `None` is a method that only takes
+/// snapshots.
 ///
 /// # Errors
 /// Terminal, naming the field.
-pub fn check_actions(backup: &Backup, actions: &ActionSet) -> Result<(), Stop> {
+pub fn check_actions(backup: &Backup, method: &BackupMethod, actions: Option<&ActionSet>) -> Result<(), Stop> {
+    let Some(actions) = actions else {
+        return match backup.spec.parameters.first() {
+            None => Ok(()),
+            Some(parameter) => Err(Stop::terminal(
+                reasons::INVALID_PARAMETERS,
+                format!("spec.parameters: method {} has no ActionSet that could take {}", method.name, parameter.name),
+            )),
+        };
+    };
     let name = actions.name_any();
-    let not_served = |what: &str| {
-        Err(Stop::terminal(reasons::NOT_SERVED_YET, format!("ActionSet {name}: {what} is not served yet")))
-    };
-    if !matches!(actions.spec.backup_type, BackupType::Full | BackupType::Selective) {
-        return not_served(&format!("backupType {}", actions.spec.backup_type));
-    }
+    let none = BackupActionSpec::default();
     let parts = actions.spec.backup.as_ref();
-    let Some(parts) = parts.filter(|b| b.backup_data.is_some()) else {
+    if parts.is_none_or(|b| b.backup_data.is_none()) && !method.snapshot_volumes() {
         return Err(Stop::terminal(reasons::NO_BACKUP_ACTION, format!("ActionSet {name} has no backup.backupData")));
-    };
-    if !parts.pre_backup.is_empty() || !parts.post_backup.is_empty() {
-        return not_served("backup.preBackup and backup.postBackup");
+    }
+    let parts = parts.unwrap_or(&none);
+    for (field, hooks) in [("preBackup", &parts.pre_backup), ("postBackup", &parts.post_backup)] {
+        for (i, hook) in hooks.iter().enumerate() {
+            let wrong = match (&hook.exec, &hook.job) {
+                (Some(exec), None) if exec.command.is_empty() => "exec.command is empty",
+                (Some(exec), None) => match exec.timeout.as_deref().map(api_types::duration::parse) {
+                    Some(Err(_)) => "exec.timeout is no duration such as 30s or 1h",
+                    _ => continue,
+                },
+                (None, Some(_)) => continue,
+                (Some(_), Some(_)) => "it has both exec and job; keep one",
+                (None, None) => "it has neither exec nor job",
+            };
+            return Err(Stop::terminal(
+                reasons::INVALID_ACTION,
+                format!("ActionSet {name}: backup.{field}[{i}]: {wrong}"),
+            ));
+        }
     }
     parameters::check(&backup.spec.parameters, &parts.with_parameters, actions)
         .map_err(|why| Stop::terminal(reasons::INVALID_PARAMETERS, format!("spec.parameters: ActionSet {name}: {why}")))
@@ -128,6 +142,33 @@ pub struct Chosen {
     pub target: BackupStatusTarget,
     /// Labels of the first of its pods: whose they are.
     pub labels: BTreeMap<String, String>,
+    /// Claims that its pods mount.
+    pub claims: Vec<String>,
+}
+
+fn claims_of(pods: &[&Pod]) -> Vec<String> {
+    let volumes = pods.iter().filter_map(|p| p.spec.as_ref()?.volumes.as_ref()).flatten();
+    volumes.filter_map(|v| Some(v.persistent_volume_claim.as_ref()?.claim_name.clone())).collect()
+}
+
+/// The pods that were chosen before: by name, whatever their labels and state are now, because a switchover moves the
+/// role label (behaviour-backup §16.14).
+///
+/// # Errors
+/// Wait while one of them is missing.
+pub fn same_pods(target: &BackupTarget, before: &[String], pods: &[Pod]) -> Result<Chosen, Stop> {
+    let there = |name: &String| pods.iter().find(|p| p.name_any() == *name);
+    if let Some(missing) = before.iter().find(|name| there(name).is_none()) {
+        return Err(Stop::wait(
+            reasons::TARGET_POD_NOT_FOUND,
+            format!("target pod {missing}, which the parent of this backup chose, is gone"),
+        ));
+    }
+    let found: Vec<&Pod> = before.iter().filter_map(there).collect();
+    let labels = found.first().map(|p| p.labels().clone()).unwrap_or_default();
+    let mut recorded = BackupStatusTarget::from(target.clone());
+    recorded.selected_target_pods = before.to_vec();
+    Ok(Chosen { target: recorded, labels, claims: claims_of(&found) })
 }
 
 /// The pods of one target to back up, chosen from those its selector matches (behaviour-backup
@@ -152,7 +193,7 @@ pub fn target_pods(target: &BackupTarget, mut pods: Vec<Pod>) -> Result<Chosen, 
     };
     let mut recorded = BackupStatusTarget::from(target.clone());
     recorded.selected_target_pods = chosen.iter().map(|p| p.name_any()).collect();
-    Ok(Chosen { target: recorded, labels: first.labels().clone() })
+    Ok(Chosen { target: recorded, labels: first.labels().clone(), claims: claims_of(&chosen) })
 }
 
 /// Ready and not going away.

@@ -168,6 +168,9 @@ fn when_due(seen: &Observed, plan: &mut Plan, rendered: &Rendered, now: Timestam
         if rest > SignedDuration::ZERO && same {
             plan.status.phase = Some(BackupRepoPhase::Failed);
             plan.again = Duration::try_from(rest).ok();
+            if seen.check_claim {
+                plan.steps.push(Step::EndCheck);
+            }
             return;
         }
     }
@@ -180,13 +183,49 @@ fn start(seen: &Observed, plan: &mut Plan, rendered: &Rendered, now: Timestamp) 
         (None, Some(claim)) => Subject::Claim(Box::new(claim.clone())),
         (None, None) => return,
     };
+    // A claim on its way out would take the new Job's with it; its end wakes the repository.
+    let (text, step) = if seen.check_claim {
+        ("the claim of the last pre-check is being deleted", Step::EndCheck)
+    } else {
+        ("the pre-check Job is running", Step::StartCheck(subject))
+    };
     let mut write = Conditions { status: &mut plan.status, generation: seen.repo.metadata.generation, now };
-    write.set(
-        conditions::PRE_CHECK_PASSED,
-        Status::Unknown,
-        reasons::PRE_CHECK_RUNNING,
-        "the pre-check Job is running",
-    );
+    write.set(conditions::PRE_CHECK_PASSED, Status::Unknown, reasons::PRE_CHECK_RUNNING, text);
     plan.status.phase = Some(BackupRepoPhase::PreChecking);
-    plan.steps.push(Step::StartCheck(subject));
+    plan.steps.push(step);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bd14_pauses_double_up_to_half_an_hour() {
+        let first = SignedDuration::from_secs(60);
+        let minutes: Vec<i64> = (1..=8).map(|n| pause(first, n).as_secs() / 60).collect();
+        assert_eq!(minutes, [1, 2, 4, 8, 16, 30, 30, 30]);
+        assert_eq!(pause(first, 0), first);
+        assert_eq!(pause(first, i32::MAX), LONGEST_PAUSE);
+        assert_eq!(pause(SignedDuration::from_hours(2), 5), SignedDuration::from_hours(2), "asked for more than that");
+    }
+
+    #[test]
+    fn a_check_is_late_only_while_it_runs() {
+        let begun = Timestamp::UNIX_EPOCH;
+        let seen = |state| Seen { state, digest: String::new(), created: begun, events: String::new() };
+        let running = seen(JobState::Running { blocked: None });
+        let end = begun + DEADLINE;
+        assert!(!running.is_late(end - SignedDuration::from_secs(1)) && running.is_late(end));
+        assert!(!seen(JobState::Succeeded { at: None, message: None }).is_late(end));
+    }
+
+    #[test]
+    fn what_it_said_comes_before_what_the_job_counts() {
+        let of_mover = r#"{"v":1,"exit":1,"reason":"AuthFailed","message":"403 on the bucket","elapsedMs":5}"#;
+        assert_eq!(told("backoff limit", Some(of_mover)), "403 on the bucket (exit code 1)");
+        assert_eq!(told("backoff limit", Some("panicked at\n")), "backoff limit; last output: panicked at");
+        assert_eq!(told("backoff limit", Some(" ")), "backoff limit");
+        assert_eq!(told("backoff limit", None), "backoff limit");
+        assert_eq!(cut("aä", 2), "a", "never within a character");
+    }
 }

@@ -12,6 +12,7 @@ use controller_kit::error::chain;
 use controller_kit::writes::Writer;
 use job_runtime::observe::JobState;
 use job_runtime::{observe::observe as observe_job, owned_by};
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Event, PersistentVolumeClaim, Pod, Secret};
 use kube::api::ListParams;
 use kube::{Resource, ResourceExt};
@@ -92,7 +93,13 @@ async fn look_at_check(
     writer: &Writer,
 ) -> Result<Option<check::Seen>, Error> {
     let uid = repo.uid().unwrap_or_default();
-    let Some(job) = stores.jobs.get(own, &precheck::name(repo)).filter(|job| owned_by(job, &uid)) else {
+    let name = precheck::name(repo);
+    let mut job = stores.jobs.get(own, &name);
+    if job.is_none() && stores.claims.get(own, &name).is_some() {
+        // The Job that was just made may be younger than the cache; without it the claim would be taken for a left-over.
+        job = writer.get(&writer.namespaced::<Job>(own), &name).await?.map(Arc::new);
+    }
+    let Some(job) = job.filter(|job| owned_by(job, &uid)) else {
         return Ok(None);
     };
     let pods = stores.pods.select(|p| p.owner_references().iter().any(|o| Some(&o.uid) == job.uid().as_ref()));

@@ -171,3 +171,62 @@ fn result(exit: i32, reason: Reason, message: &str, info: Option<ActionInfo>, lo
     };
     serde_json::to_string(&result).expect("a result")
 }
+
+/// A schedule `schedule` of the policy `policy` with one entry for `method`.
+pub async fn schedule(stage: &Stage, method: &str, enabled: bool) {
+    let entry =
+        json!({"backupMethod": method, "cronExpression": "*/5 * * * *", "retentionPeriod": "8d", "enabled": enabled});
+    let spec = json!({"backupPolicyName": "policy", "schedules": [entry]});
+    create(stage, "BackupSchedule", "schedule", &json!({}), &spec).await;
+}
+
+/// Switches the entry of the schedule `schedule` on or off.
+pub async fn enable(stage: &Stage, enabled: bool) {
+    let api = dp(&stage.client, "BackupSchedule", &stage.namespace);
+    let mut spec = api.get("schedule").await.expect("the schedule").data["spec"].clone();
+    spec["schedules"][0]["enabled"] = json!(enabled);
+    let patch = kube::api::Patch::Merge(json!({"spec": spec}));
+    api.patch("schedule", &kube::api::PatchParams::default(), &patch).await.expect("patch");
+}
+
+/// A Backup of the policy `policy` as the schedule `schedule` makes it.
+pub async fn scheduled(stage: &Stage, name: &str, method: &str) -> DynamicObject {
+    let body = json!({
+        "apiVersion": test_kit::builders::DP_API, "kind": "Backup",
+        "metadata": {"name": name, "namespace": stage.namespace, "labels": {
+            "dataprotection.kubeblocks.io/backup-schedule": "schedule", "dataprotection.kubeblocks.io/autobackup": "true"}},
+        "spec": {"backupPolicyName": "policy", "backupMethod": method, "retentionPeriod": "8d"},
+    });
+    let object: DynamicObject = serde_json::from_value(body).expect("an object");
+    let api = dp(&stage.client, "Backup", &stage.namespace);
+    api.create(&kube::api::PostParams::default(), &object).await.expect("create")
+}
+
+/// Waits until `seen` holds for a Backup's status, and gives the status.
+pub async fn until_status(stage: &Stage, name: &str, what: &str, seen: impl Fn(&Value) -> bool) -> Value {
+    let api = dp(&stage.client, "Backup", &stage.namespace);
+    wait::eventually(PATIENCE, &format!("Backup {name}: {what}"), async || {
+        let status = api.get(name).await.map_err(|e| e.to_string())?.data["status"].clone();
+        if seen(&status) { Ok(status) } else { Err(status.to_string()) }
+    })
+    .await
+}
+
+/// Jobs of the operator's own namespace that work for the stage's namespace.
+pub async fn exec_jobs(stage: &Stage) -> Vec<Job> {
+    let api: Api<Job> = Api::namespaced(stage.client.clone(), crate::OPERATOR.0);
+    let of = format!("dataprotection.kubeblocks.io/backup-namespace={}", stage.namespace);
+    api.list(&ListParams::default().labels(&of)).await.expect("list Jobs").items
+}
+
+/// Applies an ActionSet of the test's own, and gives its name.
+pub async fn actions(stage: &Stage, suffix: &str, spec: &Value) -> String {
+    let name = format!("actions-{}-{suffix}", stage.namespace);
+    crate::objects::apply_cluster(&stage.client, "ActionSet", &name, spec).await;
+    name
+}
+
+/// A data action that does nothing.
+pub fn data_action() -> Value {
+    json!({"image": "docker.io/local/busybox:1", "runOnTargetPodNode": true, "command": ["sh", "-c", "true"]})
+}

@@ -64,7 +64,7 @@ async fn provider(stage: &Stage, name: &str, driver: &str, template: &str, requi
 }
 
 #[tokio::test]
-async fn a_provider_is_ready_when_its_driver_is_there_and_its_repositories_follow() {
+async fn bd35_a_provider_is_ready_while_its_driver_is_there_and_its_repositories_follow() {
     let (stage, _) = stage("driver").await;
     let (of, driver, name) = (own(&stage, "provider"), format!("{}.example.com", stage.namespace), own(&stage, "repo"));
     provider(&stage, &of, &driver, TEMPLATE, json!([])).await;
@@ -84,6 +84,24 @@ async fn a_provider_is_ready_when_its_driver_is_there_and_its_repositories_follo
     until_repo(&stage, &name, "Ready").await;
     drivers.delete(&driver, &DeleteParams::default()).await.unwrap();
     until_phase(&stage.client, "StorageProvider", "", &of, "NotReady").await;
+    let said = until_condition(&stage, "BackupRepo", &name, "StorageProviderReady", "StorageProviderNotReady").await;
+    assert!(said.contains(&driver), "{said}");
+    until_repo(&stage, &name, "Failed").await;
+}
+
+#[tokio::test]
+async fn rule45_a_finalizer_that_an_old_version_left_on_a_provider_is_taken_off() {
+    let (stage, _) = stage("stale").await;
+    let of = own(&stage, "provider");
+    let body = json!({"apiVersion": builders::DP_API, "kind": "StorageProvider", "metadata": {"name": of,
+        "finalizers": ["dataprotection.kubeblocks.io/finalizer", "example.com/theirs"]}, "spec": {}});
+    let api = dp(&stage.client, "StorageProvider", "");
+    api.patch(&of, &PatchParams::apply("test"), &Patch::Apply(&body)).await.unwrap();
+    wait::eventually(PATIENCE, "only the foreign finalizer is left", async || {
+        let left = api.get(&of).await.map_err(|e| e.to_string())?.finalizers().to_vec();
+        if left == ["example.com/theirs"] { Ok(()) } else { Err(format!("{left:?}")) }
+    })
+    .await;
 }
 
 #[tokio::test]

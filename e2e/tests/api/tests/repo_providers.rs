@@ -253,7 +253,8 @@ async fn objects_of_a_provider_of_ours_are_what_its_templates_say() {
     assert_eq!(seen["secretAccessKey"], "asecretaccesskey/+=z");
 }
 
-/// BD15: a class cannot change; that is said, and the driver's Secret follows all the same.
+/// BD15: a class cannot change; that is said, and the driver's Secret follows all the same. The checks follow each other
+/// quickly: each waits until the claim of the last is gone.
 #[tokio::test]
 async fn bd15_what_can_not_follow_changed_parameters_is_said() {
     let (stage, _) = stage("outdated").await;

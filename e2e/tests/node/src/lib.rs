@@ -3,11 +3,12 @@
 // A cluster that can not be reached ends the test; there is nothing to recover.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::missing_panics_doc)]
 
+pub mod by_hand;
 pub mod clusters;
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod};
-use kube::api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams};
+use k8s_openapi::api::core::v1::{Namespace, PersistentVolume, PersistentVolumeClaim, Pod};
+use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config, ResourceExt};
 use serde_json::{Value, json};
@@ -93,6 +94,12 @@ impl Node {
         let deployments: Api<Deployment> = Api::namespaced(self.client.clone(), operator);
         let found = deployments.get_opt(operator).await.expect("the API server answers");
         found.and_then(|d| d.status).and_then(|s| s.ready_replicas).unwrap_or_default() > 0
+    }
+
+    /// Deletes the test's namespace: its databases would take the machine from the tests after it.
+    pub async fn leave(&self) {
+        let namespaces: Api<Namespace> = Api::all(self.client.clone());
+        namespaces.delete(&self.namespace, &DeleteParams::default()).await.expect("delete the namespace");
     }
 
     /// Objects of a kind in the test's namespace.

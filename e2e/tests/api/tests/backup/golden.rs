@@ -106,9 +106,10 @@ const RECORDED: [(&str, &str); 4] = [
 ];
 
 /// Beside the common differences: the Backup itself travels with the pod, for the wrapper to save it
-/// beside the data (the reference's sidecar read it from the API server).
+/// beside the data (the reference's sidecar read it from the API server); and it has a deadline (D3).
 fn backup_as_ours(recorded: serde_json::Value) -> serde_json::Value {
     let mut job = as_ours(recorded, &RECORDED, "UID", "manager");
+    job["spec"]["activeDeadlineSeconds"] = json!(86400);
     let template = &mut job["spec"]["template"];
     template["metadata"]["annotations"] = json!({"holdfast.dev/backup-object": "BACKUP"});
     let field = json!({"apiVersion": "v1", "fieldPath": "metadata.annotations['holdfast.dev/backup-object']"});

@@ -1,8 +1,14 @@
-//! Backups: what their status says, the Jobs they run as, what they wait for, what fails them and how
-//! they are deleted.
+//! Backups on the real API server.
 
+mod continuous;
+mod corpus;
 mod deletion;
 mod failures;
+mod gate;
 mod golden;
 mod happy;
+mod hooks;
+mod inputs;
+mod lineage;
+mod snapshots;
 mod waits;
