@@ -17,6 +17,7 @@ pub mod metrics;
 pub mod names;
 pub mod queue;
 pub mod run;
+pub mod served;
 pub mod stores;
 pub mod telemetry;
 pub mod writes;

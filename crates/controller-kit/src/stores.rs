@@ -6,6 +6,7 @@
 
 use crate::Key;
 use crate::metrics::{Kind, Metrics};
+use crate::served::Presence;
 use futures::StreamExt;
 use kube::core::DeserializeGuard;
 use kube::runtime::{WatchStreamExt, watcher};
@@ -19,9 +20,15 @@ use tokio_util::sync::CancellationToken;
 
 type Hook<K> = Box<dyn Fn(&K) + Send + Sync>;
 
+/// Objects asked for at once of a kind that others own: their objects may be large, and are decoded before they are trimmed.
+const FOREIGN_PAGE: u32 = 20;
+
 struct Inner<K> {
     objects: RwLock<HashMap<Key, Arc<K>>>,
     hooks: RwLock<Vec<Hook<K>>>,
+    deleted: RwLock<Vec<Hook<K>>>,
+    settled: RwLock<Vec<Box<dyn Fn() + Send + Sync>>>,
+    presence: Mutex<Option<watch::Receiver<Presence>>>,
     keep: fn(&K) -> bool,
     trim: fn(&mut K),
     ready: watch::Sender<usize>,
@@ -73,6 +80,9 @@ where
         Store(Arc::new(Inner {
             objects: RwLock::default(),
             hooks: RwLock::default(),
+            deleted: RwLock::default(),
+            settled: RwLock::default(),
+            presence: Mutex::default(),
             keep,
             trim,
             ready: watch::channel(0).0,
@@ -83,6 +93,28 @@ where
     /// Calls `hook` with each object that was added, changed or deleted, after the store shows it.
     pub fn on_change(&self, hook: impl Fn(&K) + Send + Sync + 'static) {
         self.0.hooks.write().unwrap_or_else(PoisonError::into_inner).push(Box::new(hook));
+    }
+
+    /// Calls `hook` with the last state of each object whose deletion the server told of. An object that is only missing
+    /// from a later list is not among them: nobody saw its end.
+    pub fn on_deleted(&self, hook: impl Fn(&K) + Send + Sync + 'static) {
+        self.0.deleted.write().unwrap_or_else(PoisonError::into_inner).push(Box::new(hook));
+    }
+
+    /// Calls `hook` whenever all objects of the kind were listed, and when the kind is no longer served.
+    pub fn on_settled(&self, hook: impl Fn() + Send + Sync + 'static) {
+        self.0.settled.write().unwrap_or_else(PoisonError::into_inner).push(Box::new(hook));
+    }
+
+    /// Whether this store shows what is there: every watch has listed, or the kind is known not to be served.
+    pub fn is_settled(&self) -> bool {
+        let presence = self.0.presence.lock().unwrap_or_else(PoisonError::into_inner);
+        let presence = presence.as_ref().map(|p| p.borrow().clone());
+        match presence {
+            Some(Presence::Unknown) => false,
+            Some(Presence::Absent) => true,
+            Some(Presence::Present(_)) | None => *self.0.ready.borrow() >= self.scopes(),
+        }
     }
 
     /// The object of that key.
@@ -129,59 +161,110 @@ where
         self.watch(vec![Api::all(client.clone())], scope, metrics, stop);
     }
 
+    /// The objects of this kind are watched only while the kind is served; [`Store::is_settled`] tells what that means
+    /// for what this store shows. To be called before the watch is started.
+    pub fn while_served(&self, presence: watch::Receiver<Presence>) {
+        *self.0.presence.lock().unwrap_or_else(PoisonError::into_inner) = Some(presence);
+    }
+
     fn watch(&self, apis: Vec<Api<DeserializeGuard<K>>>, scope: &Scope, metrics: &Metrics, stop: &CancellationToken) {
         *self.0.scopes.lock().unwrap_or_else(PoisonError::into_inner) = apis.len();
         let alone = apis.len() == 1;
+        let presence = self.0.presence.lock().unwrap_or_else(PoisonError::into_inner).clone();
         for (i, api) in apis.into_iter().enumerate() {
             let namespace = if alone { None } else { scope.namespaces.get(i).cloned() };
             // Small pages: a page of foreign objects is decoded before it is dropped.
-            let mut config = watcher::Config::default().page_size(100);
+            let page = if presence.is_some() { FOREIGN_PAGE } else { 100 };
+            let mut config = watcher::Config::default().page_size(page);
             if let Some(labels) = scope.labels {
                 config = config.labels(labels);
             }
-            let (store, metrics, stop) = (self.clone(), metrics.clone(), stop.clone());
+            let (store, metrics, stop, presence) = (self.clone(), metrics.clone(), stop.clone(), presence.clone());
             tokio::spawn(async move {
+                let watching = async {
+                    match presence {
+                        None => store.follow(&api, &config, namespace.as_deref(), &metrics).await,
+                        Some(presence) => {
+                            store.follow_while_served(&api, &config, namespace.as_deref(), &metrics, presence).await;
+                        }
+                    }
+                };
                 tokio::select! {
                     () = stop.cancelled() => {}
-                    () = store.follow(api, config, namespace, metrics) => {}
+                    () = watching => {}
                 }
             });
         }
     }
 
+    async fn follow_while_served(
+        &self,
+        api: &Api<DeserializeGuard<K>>,
+        config: &watcher::Config,
+        namespace: Option<&str>,
+        metrics: &Metrics,
+        mut presence: watch::Receiver<Presence>,
+    ) {
+        loop {
+            let now = presence.borrow_and_update().clone();
+            match &now {
+                Presence::Unknown => {}
+                Presence::Absent => self.settled(),
+                Presence::Present(_) => {
+                    let other = async { presence.wait_for(|p| *p != now).await.is_ok() };
+                    let go_on = tokio::select! {
+                        () = self.follow(api, config, namespace, metrics) => true,
+                        changed = other => changed,
+                    };
+                    self.replace(namespace, HashMap::new());
+                    if go_on {
+                        continue;
+                    }
+                    return;
+                }
+            }
+            if presence.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
     async fn follow(
-        self,
-        api: Api<DeserializeGuard<K>>,
-        config: watcher::Config,
-        namespace: Option<String>,
-        metrics: Metrics,
+        &self,
+        api: &Api<DeserializeGuard<K>>,
+        config: &watcher::Config,
+        namespace: Option<&str>,
+        metrics: &Metrics,
     ) {
         let kind = Kind { kind: K::kind(&()).into_owned() };
-        let mut events = std::pin::pin!(watcher(api, config).default_backoff());
+        let mut events = std::pin::pin!(watcher(api.clone(), config.clone()).default_backoff());
         let mut listed: Option<HashMap<Key, Arc<K>>> = None;
-        let mut first = true;
+        let mut complete = Listed { of: self, counted: false };
         while let Some(event) = events.next().await {
             match event {
                 Ok(watcher::Event::Apply(object)) => {
-                    if let Some(object) = self.accept(object, &kind, &metrics) {
+                    if let Some(object) = self.accept(object, &kind, metrics) {
                         self.put(object);
                     }
                 }
-                Ok(watcher::Event::Delete(object)) => self.drop_object(&Key::of(&object)),
+                Ok(watcher::Event::Delete(object)) => {
+                    self.drop_object(&Key::of(&object));
+                    if let Some(object) = self.accept(object, &kind, metrics) {
+                        self.deleted(&object);
+                    }
+                }
                 Ok(watcher::Event::Init) => listed = Some(HashMap::new()),
                 Ok(watcher::Event::InitApply(object)) => {
-                    if let Some(object) = self.accept(object, &kind, &metrics)
+                    if let Some(object) = self.accept(object, &kind, metrics)
                         && let Some(list) = &mut listed
                     {
                         list.insert(Key::of(&object), Arc::new(object));
                     }
                 }
                 Ok(watcher::Event::InitDone) => {
-                    self.replace(namespace.as_deref(), listed.take().unwrap_or_default());
-                    if first {
-                        self.0.ready.send_modify(|n| *n += 1);
-                        first = false;
-                    }
+                    self.replace(namespace, listed.take().unwrap_or_default());
+                    complete.count();
+                    self.settled();
                 }
                 Err(error) => {
                     metrics.watch_restarts.get_or_create(&kind).inc();
@@ -247,9 +330,44 @@ where
         }
     }
 
+    fn deleted(&self, object: &K) {
+        for hook in self.0.deleted.read().unwrap_or_else(PoisonError::into_inner).iter() {
+            hook(object);
+        }
+    }
+
+    fn settled(&self) {
+        for hook in self.0.settled.read().unwrap_or_else(PoisonError::into_inner).iter() {
+            hook();
+        }
+    }
+
     fn tell(&self, object: &K) {
         for hook in self.0.hooks.read().unwrap_or_else(PoisonError::into_inner).iter() {
             hook(object);
+        }
+    }
+}
+
+/// A watch that has listed once counts as ready for as long as it runs.
+struct Listed<'a, K> {
+    of: &'a Store<K>,
+    counted: bool,
+}
+
+impl<K> Listed<'_, K> {
+    fn count(&mut self) {
+        if !self.counted {
+            self.counted = true;
+            self.of.0.ready.send_modify(|n| *n += 1);
+        }
+    }
+}
+
+impl<K> Drop for Listed<'_, K> {
+    fn drop(&mut self) {
+        if self.counted {
+            self.of.0.ready.send_modify(|n| *n = n.saturating_sub(1));
         }
     }
 }
@@ -259,10 +377,6 @@ where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
     fn state(&self) -> StoreState {
-        StoreState {
-            kind: K::kind(&()).into_owned(),
-            objects: self.read(HashMap::len),
-            ready: *self.0.ready.borrow() >= self.scopes(),
-        }
+        StoreState { kind: K::kind(&()).into_owned(), objects: self.read(HashMap::len), ready: self.is_settled() }
     }
 }

@@ -64,10 +64,16 @@ impl Writer {
     /// Reads the object from the server, past the caches. `None` also where its kind is not served: the server then
     /// answers 404 without a Status, which the client does not take for a missing object.
     pub async fn get<K: Object>(&self, api: &Api<K>, name: &str) -> Result<Option<K>, ApiError> {
-        match self.call::<K, _>("get", name, api.get_opt(name)).await {
+        match self.find(api, name).await {
             Err(error) if error.is_not_found() => Ok(None),
             answer => answer,
         }
+    }
+
+    /// Reads the object from the server, past the caches; `None` only where the server knows the kind and says that there is
+    /// no such object.
+    pub async fn find<K: Object>(&self, api: &Api<K>, name: &str) -> Result<Option<K>, ApiError> {
+        self.call::<K, _>("get", name, api.get_opt(name)).await
     }
 
     /// Lists objects from the server, past the caches.
@@ -152,15 +158,10 @@ impl Writer {
         uid: &str,
         propagation: PropagationPolicy,
     ) -> Result<(), ApiError> {
-        let params = DeleteParams {
-            propagation_policy: Some(propagation),
-            preconditions: Some(Preconditions { uid: Some(uid.into()), resource_version: None }),
-            ..DeleteParams::default()
-        };
-        match self.call::<K, _>("delete", name, api.delete(name, &params)).await {
-            Ok(_) => Ok(()),
-            Err(error) if error.is_not_found() || error.is_conflict() => Ok(()),
-            Err(error) => Err(error),
+        let only = Preconditions { uid: Some(uid.into()), resource_version: None };
+        match self.delete_if(api, name, only, propagation).await {
+            Err(error) if error.is_conflict() => Ok(()),
+            answer => answer,
         }
     }
 
@@ -168,22 +169,27 @@ impl Writer {
     ///
     /// # Errors
     /// A conflict ([`ApiError::is_conflict`]) where it changed: what was decided about it may no longer hold.
-    pub async fn delete_as_seen<K: Object>(
+    pub async fn delete_as_seen<K: Object>(&self, api: &Api<K>, object: &K) -> Result<(), ApiError> {
+        let only = Preconditions { uid: object.uid(), resource_version: object.resource_version() };
+        self.delete_if(api, &object.name_any(), only, PropagationPolicy::Background).await
+    }
+
+    async fn delete_if<K: Object>(
         &self,
         api: &Api<K>,
-        object: &K,
+        name: &str,
+        only: Preconditions,
         propagation: PropagationPolicy,
     ) -> Result<(), ApiError> {
-        let name = object.name_any();
-        let seen = Preconditions { uid: object.uid(), resource_version: object.resource_version() };
         let params = DeleteParams {
             propagation_policy: Some(propagation),
-            preconditions: Some(seen),
+            preconditions: Some(only),
             ..DeleteParams::default()
         };
-        match self.call::<K, _>("delete", &name, api.delete(&name, &params)).await {
-            Err(error) if !error.is_not_found() => Err(error),
-            _ => Ok(()),
+        match self.call::<K, _>("delete", name, api.delete(name, &params)).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.is_not_found() => Ok(()),
+            Err(error) => Err(error),
         }
     }
 

@@ -10,22 +10,37 @@ const READ: &[&str] = &["get", "list", "watch"];
 
 /// Every right of the operator and of its workers.
 pub const TABLE: &[Rule] = &[
-    rule(Reach::Cluster, DP, &["actionsets"], READ),
+    rule(Reach::Cluster, DP, &["actionsets", "backuppolicytemplates"], READ),
     rule(Reach::Cluster, DP, &["backuprepos", "storageproviders"], &["get", "list", "watch", "patch"]),
     rule(Reach::Cluster, DP, &["backuprepos/finalizers"], &["update"]),
-    rule(Reach::Cluster, DP, &["actionsets/status", "backuprepos/status", "storageproviders/status"], &["patch"]),
+    rule(
+        Reach::Cluster,
+        DP,
+        &["actionsets/status", "backuppolicytemplates/status", "backuprepos/status", "storageproviders/status"],
+        &["patch"],
+    ),
     rule(Reach::Cluster, "", &["persistentvolumes"], &["get", "list", "watch", "patch"]),
     rule(Reach::Cluster, "storage.k8s.io", &["csidrivers"], READ),
     rule(Reach::Cluster, "storage.k8s.io", &["storageclasses"], &["get", "list", "watch", "create", "delete"]),
-    // The apps operator's kinds are read by name, and may be missing; a Component that is awaited is watched alone.
-    rule(Reach::Cluster, APPS, &["componentdefinitions"], &["get"]),
+    // The apps operator's kinds may be missing: their CRDs tell, and they are watched while they are there.
+    Rule {
+        reach: Reach::Cluster,
+        group: "apiextensions.k8s.io",
+        resources: &["customresourcedefinitions"],
+        verbs: READ,
+        names: &[
+            "clusters.apps.kubeblocks.io",
+            "componentdefinitions.apps.kubeblocks.io",
+            "components.apps.kubeblocks.io",
+        ],
+    },
+    rule(Reach::Cluster, APPS, &["componentdefinitions"], READ),
     rule(Reach::Namespaces, APPS, &["clusters", "components"], READ),
     // Secrets of accounts and repositories, by name: never listed; those a BackupRepo names are watched, each alone.
     rule(Reach::Namespaces, "", &["secrets"], &["get", "watch", "create", "patch", "delete"]),
-    rule(Reach::Namespaces, DP, &["backuppolicies"], READ),
+    rule(Reach::Namespaces, DP, &["backuppolicies", "backupschedules"], &["get", "list", "watch", "create", "patch"]),
     // A backup that is deleted takes those with it that build on it.
     rule(Reach::Namespaces, DP, &["backups"], &["get", "list", "watch", "create", "patch", "delete"]),
-    rule(Reach::Namespaces, DP, &["backupschedules"], &["get", "list", "watch", "patch"]),
     rule(Reach::Namespaces, DP, &["restores"], &["get", "list", "watch", "create", "patch", "delete"]),
     rule(Reach::Namespaces, DP, &["backups/finalizers", "restores/finalizers"], &["update"]),
     rule(

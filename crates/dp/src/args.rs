@@ -1,8 +1,11 @@
 //! Flags of the dp operator. Flag wins over environment, environment over default.
 
 use crate::account::cipher::EncryptionKey;
+use crate::policy_driver::encryption;
 use api_types::contract::config;
+use api_types::dp::EncryptionAlgorithm;
 use controller_kit::run::Settings;
+use k8s_openapi::api::core::v1::SecretKeySelector;
 
 /// Backs up and restores databases on Kubernetes: BackupRepos, Backups, Restores, and claims whose
 /// dataSourceRef names a Backup.
@@ -47,6 +50,13 @@ pub struct Args {
     /// More keys that are tried to decrypt, one per line.
     #[arg(long, env = config::OLD_ENCRYPTION_KEYS, value_delimiter = '\n', hide = true, hide_env_values = true)]
     pub old_encryption_keys: Vec<EncryptionKey>,
+    /// Key of a Secret that backups of generated policies are encrypted with, JSON {"name": …, "key": …} in the namespace of
+    /// the policy; not encrypted when empty.
+    #[arg(long, env = config::DP_BACKUP_ENCRYPTION_SECRET_KEY_REF, value_parser = encryption::key_ref)]
+    pub backup_encryption_key_ref: Option<SecretKeySelector>,
+    /// Cipher of those backups: AES-128-CFB, AES-192-CFB or AES-256-CFB.
+    #[arg(long, env = config::DP_BACKUP_ENCRYPTION_ALGORITHM, value_parser = encryption::algorithm)]
+    pub backup_encryption_algorithm: Option<EncryptionAlgorithm>,
     /// Seconds after which a failed pre-check of a BackupRepo is made again.
     #[arg(long, env = "HOLDFAST_REPO_CHECK_RETRY_SECONDS", default_value_t = 60)]
     pub check_retry_seconds: u32,

@@ -1,14 +1,16 @@
 //! Cluster, Component and ComponentDefinition, as far as this operator reads them (behaviour-apps §12).
 //!
-//! They belong to the apps operator, ours or another, and their kinds may be missing: they are asked for by name when
-//! they are needed and never cached. A kind that is not installed answers as an object that is not there.
+//! They belong to the apps operator, ours or another, and their kinds may be missing: then they are as good as absent.
+//! The caches keep of each object only what the policy driver reads ([`Cluster::prune`] and its siblings); whoever needs
+//! the whole object asks for it by name.
 
+use api_types::apps::ClusterBackup;
 use api_types::contract::{APPS_GROUP, labels};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope};
 use kube::{Resource, ResourceExt};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -98,13 +100,90 @@ pub struct Part {
     pub labels: BTreeMap<String, String>,
     /// Its volume claim templates.
     pub volumes: BTreeSet<String>,
+    /// Version of the database, where the spec says it.
+    pub service_version: Option<String>,
+    /// Pods of the component, or of each shard.
+    pub replicas: u64,
+    /// Shards of a sharding.
+    pub shards: u64,
+}
+
+/// What happens to the rest when a Cluster is deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TerminationPolicy {
+    /// It may not be deleted.
+    DoNotTerminate,
+    /// Its backups stay.
+    Delete,
+    /// Its backups go with it.
+    WipeOut,
+    /// None of the others, or none at all.
+    Other,
+}
+
+/// Name of the CRD of a kind of the apps operator.
+pub fn crd_of<K: Resource<DynamicType = ()>>() -> String {
+    format!("{}.{}", K::plural(&()), K::group(&()))
+}
+
+/// Leaves of `value` the fields that `keep` names.
+fn only(value: &Value, keep: &[&str]) -> Value {
+    let fields = value.as_object().into_iter().flatten();
+    let kept = fields.filter(|(key, _)| keep.contains(&key.as_str())).map(|(key, value)| (key.clone(), value.clone()));
+    Value::Object(kept.collect())
+}
+
+fn each(value: &Value, field: &str, pruned: impl Fn(&Value) -> Value) -> Value {
+    list(value, field).map(pruned).collect()
+}
+
+fn prune_metadata(metadata: &mut ObjectMeta) {
+    metadata.annotations = None;
+    metadata.managed_fields = None;
+    metadata.owner_references = None;
 }
 
 impl Cluster {
+    /// Leaves what the cache is for: parts with definition, version and number of pods, how it is backed up, and what
+    /// happens to its backups.
+    pub fn prune(&mut self) {
+        const PART: [&str; 4] = ["name", "componentDef", "serviceVersion", "replicas"];
+        prune_metadata(&mut self.metadata);
+        self.metadata.labels = None;
+        let sharding = |sharding: &Value| {
+            let template = only(sharding.get("template").unwrap_or(&Value::Null), &PART);
+            json!({"name": sharding.get("name"), "shards": sharding.get("shards"), "template": template})
+        };
+        self.spec = json!({
+            "backup": self.spec.get("backup"), "terminationPolicy": self.spec.get("terminationPolicy"),
+            "componentSpecs": each(&self.spec, "componentSpecs", |part| only(part, &PART)),
+            "shardings": each(&self.spec, "shardings", sharding),
+        });
+    }
+
+    /// How it is to be backed up; `None` also where that can not be read.
+    pub fn backup(&self) -> Option<ClusterBackup> {
+        let backup = self.spec.get("backup").filter(|b| b.is_object())?;
+        serde_json::from_value(backup.clone()).ok()
+    }
+
+    /// What happens to its backups when it is deleted.
+    pub fn termination_policy(&self) -> TerminationPolicy {
+        match text(&self.spec, "terminationPolicy") {
+            Some("DoNotTerminate") => TerminationPolicy::DoNotTerminate,
+            Some("Delete") => TerminationPolicy::Delete,
+            Some("WipeOut") => TerminationPolicy::WipeOut,
+            _ => TerminationPolicy::Other,
+        }
+    }
+
     /// Every component and sharding of the spec.
     pub fn parts(&self) -> Vec<Part> {
         let component = |spec: &Value| Some(self.part(text(spec, "name")?, spec, false));
-        let sharding = |spec: &Value| Some(self.part(text(spec, "name")?, spec.get("template")?, true));
+        let sharding = |spec: &Value| {
+            let shards = spec.get("shards").and_then(Value::as_u64).unwrap_or_default();
+            Some(Part { shards, ..self.part(text(spec, "name")?, spec.get("template")?, true) })
+        };
         let components = list(&self.spec, "componentSpecs").filter_map(component);
         components.chain(list(&self.spec, "shardings").filter_map(sharding)).collect()
     }
@@ -123,6 +202,9 @@ impl Cluster {
             definition: text(spec, "componentDef").map(str::to_owned),
             labels: all,
             volumes: volumes(spec),
+            service_version: text(spec, "serviceVersion").map(str::to_owned),
+            replicas: spec.get("replicas").and_then(Value::as_u64).unwrap_or(1),
+            shards: 0,
         }
     }
 }
@@ -149,6 +231,26 @@ impl Cluster {
 }
 
 impl Component {
+    /// Leaves what the cache is for: whose it is, and its version.
+    pub fn prune(&mut self) {
+        prune_metadata(&mut self.metadata);
+        self.spec = only(&self.spec, &["compDef", "serviceVersion"]);
+    }
+
+    /// Version of its database.
+    pub fn service_version(&self) -> Option<&str> {
+        text(&self.spec, "serviceVersion")
+    }
+
+    /// Its name within the Cluster `cluster`.
+    pub fn short_name(&self, cluster: &str) -> String {
+        let name = self.name_any();
+        let labelled = self.labels().get(labels::COMPONENT_NAME).filter(|l| !l.is_empty());
+        let stripped =
+            || name.strip_prefix(cluster).and_then(|rest| rest.strip_prefix('-')).unwrap_or(&name).to_owned();
+        labelled.cloned().unwrap_or_else(stripped)
+    }
+
     /// Name of the object of a component of a Cluster.
     pub fn name_of(cluster: &str, component: &str) -> String {
         format!("{cluster}-{component}")
@@ -172,6 +274,13 @@ impl Component {
 }
 
 impl ComponentDefinition {
+    /// Leaves the name: that is what templates are matched with.
+    pub fn prune(&mut self) {
+        prune_metadata(&mut self.metadata);
+        self.metadata.labels = None;
+        self.spec = Value::Null;
+    }
+
     /// Names of the accounts such a component has.
     pub fn accounts(&self) -> BTreeSet<&str> {
         list(&self.spec, "systemAccounts").filter_map(|a| text(a, "name")).collect()
@@ -181,7 +290,6 @@ impl ComponentDefinition {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     fn of<T: serde::de::DeserializeOwned>(value: Value) -> T {
         serde_json::from_value(value).unwrap()
@@ -208,6 +316,27 @@ mod tests {
         assert_eq!(parts[0].labels["apps.kubeblocks.io/component-name"], "db");
         assert_eq!(parts[1].labels["apps.kubeblocks.io/sharding-name"], "shard");
         assert!(!parts[1].labels.contains_key("apps.kubeblocks.io/component-name"));
+    }
+
+    #[test]
+    fn a_pruned_cluster_answers_as_the_whole_one() {
+        let whole = json!({
+            "metadata": {"name": "c", "namespace": "n", "uid": "u", "annotations": {"big": "x"}},
+            "spec": {
+                "terminationPolicy": "WipeOut", "backup": {"method": "full", "pitrEnabled": true}, "schedulingPolicy": {"a": 1},
+                "componentSpecs": [{"name": "db", "componentDef": "db-1", "serviceVersion": "8.0", "replicas": 3,
+                    "resources": {"limits": {"cpu": 1}}}],
+                "shardings": [{"name": "s", "shards": 2, "template": {"componentDef": "s-1", "env": [{"name": "A"}]}}],
+            },
+        });
+        let (whole, mut pruned): (Cluster, Cluster) = (of(whole.clone()), of(whole));
+        pruned.prune();
+        assert!(pruned.annotations().is_empty() && !pruned.spec.to_string().contains("limits"), "{}", pruned.spec);
+        assert_eq!((pruned.backup(), pruned.termination_policy()), (whole.backup(), TerminationPolicy::WipeOut));
+        let parts = pruned.parts();
+        let seen = |p: &Part| (p.name.clone(), p.definition.clone(), p.service_version.clone(), p.replicas, p.shards);
+        assert_eq!(parts.iter().map(seen).collect::<Vec<_>>(), whole.parts().iter().map(seen).collect::<Vec<_>>());
+        assert_eq!((parts[0].replicas, parts[1].shards), (3, 2));
     }
 
     #[test]

@@ -3,11 +3,18 @@
 use crate::account::keyring::KeyRing;
 use crate::action::exec::ExecSettings;
 use crate::action::pod::PodSettings;
-use crate::action::worker::Workers;
+use crate::action::worker::{WorkerNames, Workers};
+use crate::args::Args;
 use crate::backup::fold::Limits;
+use crate::cluster::{Cluster, Component, ComponentDefinition};
+use crate::cluster_backup::departures::Departures;
+use crate::policy_driver;
 use crate::schedule::plan::Settings as ScheduleSettings;
 use api_types::contract::{annotations, labels, names::POPULATE_PREFIX};
-use api_types::dp::{ActionSet, Backup, BackupPolicy, BackupRepo, BackupSchedule, GROUP, Restore, StorageProvider};
+use api_types::dp::{
+    ActionSet, Backup, BackupPolicy, BackupPolicyTemplate, BackupRepo, BackupSchedule, EncryptionConfig, GROUP,
+    Restore, StorageProvider,
+};
 use controller_kit::stores::Store;
 use jiff::SignedDuration;
 use k8s_openapi::api::apps::v1::StatefulSet;
@@ -50,6 +57,16 @@ pub struct Stores {
     pub pods: Store<Pod>,
     /// All of them.
     pub drivers: Store<CSIDriver>,
+    /// All of them.
+    pub templates: Store<BackupPolicyTemplate>,
+    /// All of them while their kind is served, cut to what the policy driver reads.
+    pub clusters: Store<Cluster>,
+    /// Likewise.
+    pub components: Store<Component>,
+    /// Likewise; their names.
+    pub definitions: Store<ComponentDefinition>,
+    /// Clusters whose deletion was seen.
+    pub departures: Departures,
 }
 
 impl Default for Stores {
@@ -70,6 +87,11 @@ impl Default for Stores {
             stateful_sets: Store::new(|_| true, trim_stateful_set),
             pods: Store::new(|_| true, trim_pod),
             drivers: Store::new(|_| true, |_| {}),
+            templates: Store::new(|_| true, |_| {}),
+            clusters: Store::new(|_| true, Cluster::prune),
+            components: Store::new(|_| true, Component::prune),
+            definitions: Store::new(|_| true, ComponentDefinition::prune),
+            departures: Departures::default(),
         }
     }
 }
@@ -144,8 +166,54 @@ pub struct Context {
     pub schedules: ScheduleSettings,
     /// Keys that accounts are encrypted with.
     pub keys: Arc<KeyRing>,
+    /// Encryption of generated policies whose Cluster says nothing.
+    pub default_encryption: Option<EncryptionConfig>,
     /// The operator's own namespace.
     pub own_namespace: String,
     /// Service accounts that a user's Restore may name (design D24).
     pub allowed_accounts: Vec<String>,
+}
+
+impl Context {
+    /// As the flags say.
+    pub fn new(args: &Args, stores: &Stores) -> Self {
+        let names =
+            WorkerNames { account: args.worker_service_account.clone(), role: args.worker_cluster_role.clone() };
+        Context {
+            stores: stores.clone(),
+            pods: PodSettings {
+                mover_image: args.mover_image.clone(),
+                zero_resources: args.zero_resource_for_unset,
+                worker_account: args.worker_service_account.clone(),
+            },
+            exec: ExecSettings::new(
+                &args.settings.namespace,
+                args.tools_image.as_deref(),
+                &args.mover_image,
+                &args.exec_worker_service_account,
+            ),
+            limits: Limits {
+                start: SignedDuration::from_secs(args.action_start_seconds.into()),
+                action: Some(SignedDuration::from_secs(args.action_deadline_seconds.into()))
+                    .filter(SignedDuration::is_positive),
+            },
+            workers: Workers::new(names),
+            keys: Arc::new(KeyRing::new(
+                args.encryption_key.clone(),
+                args.old_encryption_keys.clone(),
+                &args.settings.namespace,
+            )),
+            schedules: ScheduleSettings {
+                holds_foreign_lease: !args.foreign_lease.is_empty(),
+                jitter: SignedDuration::from_secs(args.schedule_jitter_seconds.into()),
+            },
+            check_retry: SignedDuration::from_secs(args.check_retry_seconds.into()),
+            default_encryption: policy_driver::encryption::default_config(
+                args.backup_encryption_key_ref.clone(),
+                args.backup_encryption_algorithm.clone(),
+            ),
+            own_namespace: args.settings.namespace.clone(),
+            allowed_accounts: args.allowed_service_accounts.clone(),
+        }
+    }
 }

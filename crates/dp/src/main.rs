@@ -3,7 +3,9 @@
 use clap::Parser;
 use controller_kit::metrics::Metrics;
 use controller_kit::run::{RunError, Runtime, to_the_end};
+use controller_kit::writes::Writer;
 use dp::args::Args;
+use dp::cluster_backup::record::Record;
 use dp::context::Stores;
 use dp::metrics::Backups;
 use dp::wiring;
@@ -18,15 +20,22 @@ async fn run(args: Args) -> Result<(), RunError> {
     let backups = Backups(stores.backups.clone());
     let metrics = Metrics::new("dp", |registry| registry.register_collector(Box::new(backups)));
     let runtime = Runtime::start(args.settings.clone(), metrics).await?;
-    wiring::start_stores(&stores, &runtime);
-    wiring::show_stores(&runtime, &stores);
-    wiring::fill_stores(&stores).await;
+    wiring::caches::start(&stores, &runtime);
+    wiring::caches::show(&runtime, &stores);
+    wiring::caches::fill(&stores).await;
     runtime.health.set_ready(true);
     tracing::info!("caches are filled");
+    let writer = Writer::new(runtime.client.clone(), "holdfast-dp/cluster-backup", runtime.metrics.clone());
+    let record = Record::new(&args.settings.namespace, &args.lease_name);
+    let left = record.read(&writer).await;
     let mut elections = vec![runtime.election(&args.settings.namespace, &args.lease_name)];
     if let Some((namespace, name)) = args.foreign_lease.split_once('/') {
         elections.push(runtime.election(namespace, name));
     }
     let keep = runtime.clone();
-    runtime.lead(elections, move |controllers| wiring::start_controllers(&keep, &args, &stores, controllers)).await
+    runtime
+        .lead(elections, move |controllers| {
+            wiring::start_controllers(&keep, &args, &stores, (record, left), controllers);
+        })
+        .await
 }

@@ -124,6 +124,8 @@ keys! {
 
     /// Digest of what was last applied.
     APPLIED = "holdfast.dev/applied";
+    /// On the leader lease, JSON: Clusters that were deleted and whose Backups are still to go.
+    DEPARTED_CLUSTERS = "holdfast.dev/departed-clusters";
     /// Number of the running attempt and consumed retry token.
     ATTEMPT = "holdfast.dev/attempt";
     /// On a prime claim: its execution was announced, so something may have been written into it.

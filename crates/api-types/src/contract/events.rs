@@ -78,6 +78,8 @@ pub mod backup {
     pub const CLUSTER_NOT_SAVED: &str = "ClusterNotSaved";
     /// Some accounts of the Cluster could not be saved.
     pub const ACCOUNTS_INCOMPLETE: &str = "SystemAccountsIncomplete";
+    /// It goes with the Cluster that it is of.
+    pub const CLUSTER_DELETED: &str = "ClusterDeleted";
     /// The repository is not prepared in the namespace.
     pub const WAIT_FOR_REPO_PREPARATION: &str = "WaitForBackupRepoPreparation";
 }

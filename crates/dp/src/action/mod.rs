@@ -6,4 +6,5 @@ pub mod image;
 pub mod mover;
 pub mod parameters;
 pub mod pod;
+pub mod schema;
 pub mod worker;

@@ -12,7 +12,6 @@ use controller_kit::error::chain;
 use controller_kit::events::Events;
 use controller_kit::writes::Writer;
 use jiff::Timestamp;
-use kube::api::PropagationPolicy;
 use kube::{Api, ResourceExt};
 use serde_json::json;
 
@@ -50,7 +49,7 @@ impl Hands {
     }
 
     async fn delete(&self, backup: &Backup, why: &str) -> Result<(), Error> {
-        let deleted = self.writer.delete_as_seen(&self.api(backup), backup, PropagationPolicy::Background).await;
+        let deleted = self.writer.delete_as_seen(&self.api(backup), backup).await;
         match deleted {
             Ok(()) => self.events.normal(backup, event::EXPIRED, &format!("deleted: {why}")).await,
             Err(error) if error.is_conflict() => return Err(error.into()),

@@ -10,7 +10,6 @@ use api_types::dp::{BackupSchedule, GROUP};
 use controller_kit::writes::Writer;
 use k8s_openapi::api::batch::v1::CronJob;
 use kube::ResourceExt;
-use kube::api::PropagationPolicy;
 use serde_json::json;
 
 /// Whether the reference made this CronJob for this very schedule: by labels and by the UID of its owner.
@@ -82,7 +81,7 @@ pub async fn remove(writer: &Writer, job: &CronJob) -> Result<(), Error> {
     if current.metadata.deletion_timestamp.is_some() {
         return Ok(());
     }
-    writer.delete_as_seen(&api, &current, PropagationPolicy::Background).await?;
+    writer.delete_as_seen(&api, &current).await?;
     Ok(())
 }
 

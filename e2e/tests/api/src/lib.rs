@@ -7,6 +7,7 @@ pub mod apps_objects;
 pub mod backups;
 pub mod clusters;
 pub mod crash_points;
+pub mod driver;
 pub mod golden;
 pub mod objects;
 pub mod populate;

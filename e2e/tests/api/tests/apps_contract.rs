@@ -62,15 +62,17 @@ async fn each_operator_touches_what_the_contract_gives_it_and_nothing_else() {
     assert!(of_apps.is_empty(), "the apps operator: {of_apps:#?}");
 
     let of_dp = beyond(server, OPERATOR, |e| match (e.group.as_str(), e.resource.as_str()) {
-        // Read one by one, for the snapshot of a Cluster and for who owns an account; one that is awaited is watched.
-        (APPS, "clusters" | "components") => !is_write(e) && e.verb != "list",
-        (APPS, "componentdefinitions") => e.verb == "get",
+        // Whether they are there, each by its name.
+        ("apiextensions.k8s.io", "customresourcedefinitions") => !is_write(e) && e.name.ends_with(APPS),
         (DP, _)
         | ("", "persistentvolumeclaims" | "persistentvolumeclaims/status" | "persistentvolumes")
         | ("batch", "jobs")
         | ("events.k8s.io", "events")
         | ("coordination.k8s.io", "leases") => true,
-        ("", "pods") | ("storage.k8s.io", "storageclasses" | "csidrivers") => !is_write(e),
+        // Clusters and their like are watched while their kinds are there: for policies, and what a deletion means.
+        (APPS, "clusters" | "components" | "componentdefinitions")
+        | ("", "pods")
+        | ("storage.k8s.io", "storageclasses" | "csidrivers") => !is_write(e),
         ("", "secrets") => !matches!(e.verb.as_str(), "list" | "watch" | "update"),
         // The worker's account of a namespace.
         ("", "serviceaccounts") | ("rbac.authorization.k8s.io", "rolebindings") => e.verb == "patch",

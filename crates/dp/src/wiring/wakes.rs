@@ -1,250 +1,92 @@
-//! Which caches exist, which controller sees which, and what wakes an object.
+//! What wakes what.
 
-use crate::account::keyring::KeyRing;
-use crate::action::exec::ExecSettings;
-use crate::action::pod::PodSettings;
-use crate::action::worker::{WorkerNames, Workers};
-use crate::args::Args;
-use crate::awaited::Awaited;
-use crate::backup::fold::Limits;
-use crate::context::{Context, Stores, names_our_source};
-use crate::{actionset, backup, gc, policy, populate, provider, repo, restore, schedule};
+use super::Queues;
+use crate::context::{Stores, names_our_source};
+use crate::{backup, gc, populate, schedule};
 use api_types::contract::labels;
 use api_types::contract::names::populate_target_uid;
-use api_types::dp::{Backup, BackupPhase};
+use api_types::dp::{Backup, BackupPhase, BackupPolicyTemplate};
 use controller_kit::Key;
-use controller_kit::events::Events;
-use controller_kit::queue::Queue;
-use controller_kit::run::Runtime;
-use controller_kit::stores::{Scope, Watched};
-use controller_kit::writes::Writer;
-use jiff::SignedDuration;
 use kube::ResourceExt;
 use std::sync::Arc;
-use tokio::task::JoinSet;
-
-/// Label selector of everything this operator makes in namespaces.
-const OURS: &str = "app.kubernetes.io/managed-by=kubeblocks-dataprotection";
-
-/// One queue per controller.
-#[derive(Clone, Default)]
-struct Queues {
-    action_sets: Arc<Queue>,
-    backups: Arc<Queue>,
-    claims: Arc<Queue>,
-    expiry: Arc<Queue>,
-    policies: Arc<Queue>,
-    providers: Arc<Queue>,
-    repos: Arc<Queue>,
-    restores: Arc<Queue>,
-    schedules: Arc<Queue>,
-}
-
-/// Starts the caches; [`fill_stores`] waits until they are filled.
-pub fn start_stores(stores: &Stores, runtime: &Runtime) {
-    let (client, metrics, stop) = (&runtime.client, &runtime.metrics, &runtime.stop);
-    let mut namespaces = runtime.settings.namespaces.clone();
-    let of_reference = Scope { namespaces: namespaces.clone(), labels: Some(OURS) };
-    let all = Scope { namespaces: namespaces.clone(), labels: None };
-    // Pre-checks run in the operator's own namespace, also when only others are served.
-    if !namespaces.is_empty() && !namespaces.contains(&runtime.settings.namespace) {
-        namespaces.push(runtime.settings.namespace.clone());
-    }
-    let ours = Scope { namespaces: namespaces.clone(), labels: Some(OURS) };
-    let with_own = Scope { namespaces, labels: None };
-    let cluster = Scope::default();
-    stores.action_sets.watch_cluster(client, &cluster, metrics, stop);
-    stores.repos.watch_cluster(client, &cluster, metrics, stop);
-    stores.providers.watch_cluster(client, &cluster, metrics, stop);
-    stores.volumes.watch_cluster(client, &cluster, metrics, stop);
-    stores.classes.watch_cluster(client, &cluster, metrics, stop);
-    stores.drivers.watch_cluster(client, &cluster, metrics, stop);
-    stores.backups.watch_namespaced(client, &all, metrics, stop);
-    stores.policies.watch_namespaced(client, &all, metrics, stop);
-    stores.restores.watch_namespaced(client, &all, metrics, stop);
-    stores.schedules.watch_namespaced(client, &all, metrics, stop);
-    stores.cron_jobs.watch_namespaced(client, &of_reference, metrics, stop);
-    stores.claims.watch_namespaced(client, &with_own, metrics, stop);
-    stores.stateful_sets.watch_namespaced(client, &ours, metrics, stop);
-    stores.jobs.watch_namespaced(client, &ours, metrics, stop);
-    stores.pods.watch_namespaced(client, &ours, metrics, stop);
-}
-
-/// Waits until every cache has listed once.
-pub async fn fill_stores(stores: &Stores) {
-    stores.action_sets.ready().await;
-    stores.repos.ready().await;
-    stores.providers.ready().await;
-    stores.volumes.ready().await;
-    stores.classes.ready().await;
-    stores.drivers.ready().await;
-    stores.backups.ready().await;
-    stores.policies.ready().await;
-    stores.restores.ready().await;
-    stores.schedules.ready().await;
-    stores.cron_jobs.ready().await;
-    stores.claims.ready().await;
-    stores.stateful_sets.ready().await;
-    stores.jobs.ready().await;
-    stores.pods.ready().await;
-}
-
-/// Shows all caches under `/debug/state`.
-pub fn show_stores(runtime: &Runtime, stores: &Stores) {
-    let show = |store: Box<dyn Watched>| runtime.health.show_store(store);
-    show(Box::new(stores.action_sets.clone()));
-    show(Box::new(stores.backups.clone()));
-    show(Box::new(stores.policies.clone()));
-    show(Box::new(stores.repos.clone()));
-    show(Box::new(stores.restores.clone()));
-    show(Box::new(stores.schedules.clone()));
-    show(Box::new(stores.cron_jobs.clone()));
-    show(Box::new(stores.providers.clone()));
-    show(Box::new(stores.claims.clone()));
-    show(Box::new(stores.volumes.clone()));
-    show(Box::new(stores.classes.clone()));
-    show(Box::new(stores.stateful_sets.clone()));
-    show(Box::new(stores.jobs.clone()));
-    show(Box::new(stores.pods.clone()));
-    show(Box::new(stores.drivers.clone()));
-}
-
-/// Starts every controller, as leader.
-pub fn start_controllers(runtime: &Runtime, args: &Args, stores: &Stores, controllers: &mut JoinSet<()>) {
-    let queues = Queues::default();
-    let held = gc::HeldByRestores::default();
-    wake_by_events(stores, &queues);
-    wake_schedules(stores, &queues);
-    wake_expiry(stores, &queues, &held);
-    seed(stores, &queues);
-    let context = Arc::new(context(args, stores));
-    let writer = |manager| Writer::new(runtime.client.clone(), manager, runtime.metrics.clone());
-    let events = |controller| Events::new(runtime.client.clone(), controller, &runtime.settings.identity);
-    macro_rules! start {
-        ($name:literal, $queue:ident, $reconcile:path, $hands:expr) => {{
-            let (driver, context, hands) = (runtime.driver($name, &queues.$queue), Arc::clone(&context), $hands);
-            let stop = runtime.stop.clone();
-            controllers.spawn(driver.run(move |key| $reconcile(key, Arc::clone(&context), hands.clone()), stop));
-        }};
-    }
-    start!("provider", providers, provider::reconcile, writer("holdfast-dp/provider"));
-    start!("actionset", action_sets, actionset::reconcile, writer("holdfast-dp/actionset"));
-    start!("policy", policies, policy::reconcile, writer("holdfast-dp/policy"));
-    start!(
-        "repo",
-        repos,
-        repo::reconcile,
-        repo::apply::Hands {
-            writer: writer("holdfast-dp/repo"),
-            watches: repo::watches::Watches::new(
-                runtime.client.clone(),
-                Arc::clone(&queues.repos),
-                runtime.stop.clone()
-            ),
-        }
-    );
-    start!(
-        "backup",
-        backups,
-        backup::reconcile,
-        backup::apply::Hands {
-            writer: writer("holdfast-dp/backup"),
-            events: events("holdfast-dp/backup"),
-            targets: backup::targets::Targets {
-                writer: writer("holdfast-dp/backup"),
-                awaited: Awaited::new(Arc::clone(&queues.backups)),
-            },
-        }
-    );
-    start!(
-        "schedule",
-        schedules,
-        schedule::reconcile,
-        schedule::apply::Hands { writer: writer("holdfast-dp/schedule"), events: events("holdfast-dp/schedule") }
-    );
-    start!(
-        "gc",
-        expiry,
-        gc::reconcile,
-        gc::apply::Hands { writer: writer("holdfast-dp/gc"), events: events("holdfast-dp/gc"), held: held.clone() }
-    );
-    start!(
-        "restore",
-        restores,
-        restore::reconcile,
-        restore::apply::Hands { writer: writer("holdfast-dp/restore"), events: events("holdfast-dp/restore") }
-    );
-    start!(
-        "populate",
-        claims,
-        populate::reconcile,
-        populate::apply::Hands {
-            writer: writer("holdfast-dp/populate"),
-            events: events("holdfast-dp/populate"),
-            awaited: Awaited::new(Arc::clone(&queues.claims)),
-        }
-    );
-    let (keys, writer, stop) = (Arc::clone(&context.keys), writer("holdfast-dp/account"), runtime.stop.clone());
-    controllers.spawn(async move { keys.prepare(&writer, stop).await });
-}
-
-fn context(args: &Args, stores: &Stores) -> Context {
-    let names = WorkerNames { account: args.worker_service_account.clone(), role: args.worker_cluster_role.clone() };
-    Context {
-        stores: stores.clone(),
-        pods: PodSettings {
-            mover_image: args.mover_image.clone(),
-            zero_resources: args.zero_resource_for_unset,
-            worker_account: args.worker_service_account.clone(),
-        },
-        exec: ExecSettings::new(
-            &args.settings.namespace,
-            args.tools_image.as_deref(),
-            &args.mover_image,
-            &args.exec_worker_service_account,
-        ),
-        limits: Limits {
-            start: SignedDuration::from_secs(args.action_start_seconds.into()),
-            action: Some(SignedDuration::from_secs(args.action_deadline_seconds.into()))
-                .filter(SignedDuration::is_positive),
-        },
-        workers: Workers::new(names),
-        keys: Arc::new(KeyRing::new(
-            args.encryption_key.clone(),
-            args.old_encryption_keys.clone(),
-            &args.settings.namespace,
-        )),
-        schedules: schedule::plan::Settings {
-            holds_foreign_lease: !args.foreign_lease.is_empty(),
-            jitter: SignedDuration::from_secs(args.schedule_jitter_seconds.into()),
-        },
-        check_retry: SignedDuration::from_secs(args.check_retry_seconds.into()),
-        own_namespace: args.settings.namespace.clone(),
-        allowed_accounts: args.allowed_service_accounts.clone(),
-    }
-}
-
-/// Every object that is there when the controllers start is looked at once.
-fn seed(stores: &Stores, queues: &Queues) {
-    queues.action_sets.add_all(&stores.action_sets.select(|_| true));
-    queues.backups.add_all(&stores.backups.select(|_| true));
-    queues.claims.add_all(&stores.claims.select(names_our_source));
-    queues.policies.add_all(&stores.policies.select(|_| true));
-    queues.providers.add_all(&stores.providers.select(|_| true));
-    queues.repos.add_all(&stores.repos.select(|_| true));
-    queues.restores.add_all(&stores.restores.select(|_| true));
-    queues.schedules.add_all(&stores.schedules.select(|_| true));
-    for backup in stores.backups.select(|_| true) {
-        queues.expiry.add(gc::key_of(&backup));
-    }
-}
 
 /// What wakes what. Each wait in a plan names one of these.
-fn wake_by_events(stores: &Stores, queues: &Queues) {
+pub(super) fn wake_by_events(stores: &Stores, queues: &Queues, held: &gc::HeldByRestores) {
     wake_self(stores, queues);
     wake_waiting_claims(stores, queues);
     wake_backups_and_restores(stores, queues);
     wake_repos(stores, queues);
+    wake_templates(stores, queues);
+    wake_policy_driver(stores, queues);
+    wake_cluster_backup(stores, queues);
+    wake_schedules(stores, queues);
+    wake_expiry(stores, queues, held);
+}
+
+/// A template looks at definitions and action sets.
+fn wake_templates(stores: &Stores, queues: &Queues) {
+    let queue = Arc::clone(&queues.templates);
+    stores.templates.on_change(move |o| queue.add(Key::of(o)));
+    let all = {
+        let (queue, templates) = (Arc::clone(&queues.templates), stores.templates.clone());
+        move || queue.add_all(&templates.select(|_| true))
+    };
+    let (definitions, wake) = (stores.definitions.clone(), all.clone());
+    stores.definitions.on_change(move |_| {
+        if definitions.is_settled() {
+            wake();
+        }
+    });
+    stores.definitions.on_settled(all);
+    let (queue, templates) = (Arc::clone(&queues.templates), stores.templates.clone());
+    stores.action_sets.on_change(move |actions| {
+        let name = actions.name_any();
+        let names = |t: &BackupPolicyTemplate| {
+            t.spec.backup_methods.iter().any(|m| m.action_set_name.as_deref() == Some(name.as_str()))
+        };
+        queue.add_all(&templates.select(names));
+    });
+}
+
+/// A Cluster's policies follow the Cluster, its Components, the templates and the types of action sets; and they are made
+/// again when somebody deletes them.
+fn wake_policy_driver(stores: &Stores, queues: &Queues) {
+    let queue = Arc::clone(&queues.clusters);
+    stores.clusters.on_change(move |o| queue.add(Key::of(o)));
+    let queue = Arc::clone(&queues.clusters);
+    stores.components.on_change(move |component| {
+        let cluster = component.labels().get(labels::INSTANCE).cloned();
+        queue.add_some(cluster.map(|name| Key::new(component.namespace().unwrap_or_default(), name)));
+    });
+    let queue = Arc::clone(&queues.clusters);
+    stores.policies.on_change(move |o| queue.add_some(Key::of_owner(o, "Cluster")));
+    let queue = Arc::clone(&queues.clusters);
+    stores.schedules.on_change(move |o| queue.add_some(Key::of_owner(o, "Cluster")));
+    let all = {
+        let (queue, clusters) = (Arc::clone(&queues.clusters), stores.clusters.clone());
+        move || queue.add_all(&clusters.select(|_| true))
+    };
+    let wake = all.clone();
+    stores.templates.on_change(move |_| wake());
+    let wake = all.clone();
+    stores.action_sets.on_change(move |_| wake());
+    let wake = all.clone();
+    stores.clusters.on_settled(wake);
+    let wake = all.clone();
+    stores.components.on_settled(wake);
+    stores.definitions.on_settled(all);
+}
+
+fn wake_cluster_backup(stores: &Stores, queues: &Queues) {
+    let queue = Arc::clone(&queues.departures);
+    stores.clusters.on_deleted(move |cluster| {
+        queue.add(Key::new(cluster.namespace().unwrap_or_default(), cluster.uid().unwrap_or_default()));
+    });
+    let (queue, departures) = (Arc::clone(&queues.departures), stores.departures.clone());
+    stores.backups.on_change(move |backup| {
+        let departure = backup.labels().get(labels::CLUSTER_UID).and_then(|uid| departures.get(uid));
+        queue.add_some(departure.map(|d| Key::new(d.namespace, d.uid)));
+    });
 }
 
 fn wake_self(stores: &Stores, queues: &Queues) {
