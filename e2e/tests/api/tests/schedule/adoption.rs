@@ -65,7 +65,7 @@ async fn a_cron_job_of_the_reference_is_taken_over_with_its_last_slot() {
     // The schedule waits for its policy until the CronJob is there, as after an upgrade.
     let made = schedule_with(&stage, &json!({}), |spec| spec["schedules"] = json!([entry("0 * * * *")])).await;
     until_schedule(&stage, "it waits for its policy", |s| s["phase"] == "Failed").await;
-    let hour = jiff::Timestamp::now().as_second() / 3600 * 3600;
+    let hour = test_kit::clock::now().as_second() / 3600 * 3600;
     let at = |second: i64| jiff::Timestamp::from_second(second).unwrap().to_string();
     let name = cron_job(&stage, &made, "full", &at(hour - 2 * 3600), |_| {}).await;
     let foreign = cron_job(&stage, &made, "full", &at(hour), |body| {
@@ -82,7 +82,7 @@ async fn a_cron_job_of_the_reference_is_taken_over_with_its_last_slot() {
     change(&stage, "BackupSchedule", "s", json!({"metadata": {"annotations": {annotations::ADOPT: "true"}}})).await;
     until_gone(&stage, &name).await;
     let all = until_backups(&stage, "what it missed runs", |all| all.len() == 1).await;
-    let latest = jiff::Timestamp::now().as_second() / 3600 * 3600;
+    let latest = test_kit::clock::now().as_second() / 3600 * 3600;
     assert!([at(hour), at(latest)].contains(&slot(&all[0])), "{}", slot(&all[0]));
     assert!(cron_jobs(&stage).get_opt(&foreign).await.unwrap().is_some(), "a CronJob of somebody else stays");
 }

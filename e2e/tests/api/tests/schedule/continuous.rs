@@ -10,7 +10,7 @@ use kube::api::DynamicObject;
 use serde_json::{Value, json};
 use test_kit::wait;
 
-fn log(enabled: Value, retention: &str) -> Value {
+fn log(enabled: Option<bool>, retention: &str) -> Value {
     json!([{"backupMethod": "log", "cronExpression": "*/5 * * * *", "enabled": enabled, "retentionPeriod": retention}])
 }
 
@@ -36,7 +36,7 @@ async fn rule_25_one_backup_follows_a_continuous_entry() {
         spec["backupMethods"].as_array_mut().unwrap().push(json!({"name": "log", "actionSetName": archive}));
     })
     .await;
-    schedule(&stage, log(Value::Null, "8d")).await;
+    schedule(&stage, log(None, "8d")).await;
     let made = until_backups(&stage, "it is there", |all| all.len() == 1).await.remove(0);
     let name = made.name_any();
     assert!(name.ends_with("-log"), "{name}");
@@ -54,9 +54,9 @@ async fn rule_25_one_backup_follows_a_continuous_entry() {
     let alone = json!({"metadata": {"annotations": {annotations::SKIP_RECONCILIATION: "true"}}});
     change(&stage, "Backup", &name, alone).await;
     change_status(&stage, "Backup", &name, json!({"phase": "Running"})).await;
-    change(&stage, "BackupSchedule", "s", json!({"spec": {"schedules": log(json!(true), "9d")}})).await;
+    change(&stage, "BackupSchedule", "s", json!({"spec": {"schedules": log(Some(true), "9d")}})).await;
     until(&stage, &name, "its retention follows", |b| b.data["spec"]["retentionPeriod"] == "9d").await;
-    change(&stage, "BackupSchedule", "s", json!({"spec": {"schedules": log(json!(false), "9d")}})).await;
+    change(&stage, "BackupSchedule", "s", json!({"spec": {"schedules": log(Some(false), "9d")}})).await;
     until_schedule(&stage, "it is off", |s| s["observedGeneration"] == 3).await;
     change_status(
         &stage,
@@ -65,7 +65,7 @@ async fn rule_25_one_backup_follows_a_continuous_entry() {
         json!({"phase": "Completed", "failureReason": "stopped", "expiration": "2020-01-01T00:00:00Z"}),
     )
     .await;
-    change(&stage, "BackupSchedule", "s", json!({"spec": {"schedules": log(json!(true), "9d")}})).await;
+    change(&stage, "BackupSchedule", "s", json!({"spec": {"schedules": log(Some(true), "9d")}})).await;
     let again = until(&stage, &name, "it goes on", |b| b.data["status"]["phase"] == "Running").await;
     assert_eq!((again.data["status"].get("failureReason"), again.data["status"].get("expiration")), (None, None));
     assert_eq!(backups(&stage).await.len(), 1);

@@ -69,6 +69,6 @@ fn slot(backup: &DynamicObject) -> String {
 
 /// An instant this many seconds from now.
 fn from_now(seconds: i64) -> String {
-    let now = jiff::Timestamp::now();
+    let now = test_kit::clock::now();
     jiff::Timestamp::from_second(now.as_second() + seconds).expect("an instant").to_string()
 }

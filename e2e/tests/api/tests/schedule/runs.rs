@@ -7,6 +7,7 @@ use e2e_api::objects::{action_set, create, dp, prepare_data};
 use e2e_api::populate::pods_end;
 use e2e_api::stage;
 use kube::ResourceExt;
+use kube::api::DeleteParams;
 use serde_json::{Value, json};
 use std::time::Duration;
 use test_kit::{Outcome, wait};
@@ -164,7 +165,7 @@ async fn a_restore_of_the_target_holds_runs_back_until_it_ends() {
         until_schedule(&stage, "the run is held back", |s| s["schedules"]["full"]["reason"] == "WaitForRestore").await;
     assert!(told["schedules"]["full"]["message"].as_str().unwrap().contains("claim restored"), "{told}");
     assert!(backups(&stage).await.is_empty());
-    e2e_api::objects::claims(&stage).delete("restored", &Default::default()).await.unwrap();
+    e2e_api::objects::claims(&stage).delete("restored", &DeleteParams::default()).await.unwrap();
     until_backups(&stage, "it runs", |all| !all.is_empty()).await;
 }
 
