@@ -86,7 +86,14 @@ fn data_job_of(actions: &ActionSet) -> Job {
         "connectionCredential": {"secretName": "login", "passwordKey": "password", "usernameKey": "username"},
     }));
     let pod = database();
-    let source = Source { backup: &backup, actions: &actions.spec, method: &method, target: &target, pod: &pod };
+    let source = Source {
+        backup: &backup,
+        actions: &actions.spec,
+        action_set: Some(actions),
+        method: &method,
+        target: &target,
+        pod: &pod,
+    };
     let data = actions.spec.backup.as_ref().and_then(|b| b.backup_data.as_ref()).unwrap();
     let bounds = Bounds { backoff_limit: 2, deadline: Some(3600) };
     data_job(&source, "dp-backup-0", data, Some(&storage()), bounds, &settings())
@@ -134,6 +141,8 @@ fn backup_env(actions: &[&str]) -> Vec<String> {
         "KB_COMP_NAME=db",
         "KB_NAMESPACE=shop",
         "DATASAFED_MOVER_BACKUP_OBJECT=/holdfast/backup.json",
+        "DATASAFED_MOVER_ACTION_SET=/holdfast/actions.json",
+        "DATASAFED_MOVER_MANIFEST_DIR=/shop/pg/_manifests/v1/11112222-3333-4444-5555-666677778888",
         "DATASAFED_LOCAL_BACKEND_PATH=/backupdata",
         "DP_DATASAFED_BIN_PATH=/bin/datasafed",
     ];

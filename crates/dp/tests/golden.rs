@@ -76,7 +76,8 @@ fn the_archive_is_that_of_the_reference_but_for_its_sidecar_and_selector() {
     let step = &all[0][0];
     let Work::Archive(data) = step.work else { panic!("it is an archive") };
     let pod = app();
-    let source = Source { backup: &backup, actions: &actions, method, target: step.target, pod: &pod };
+    let source =
+        Source { backup: &backup, actions: &actions, action_set: None, method, target: step.target, pod: &pod };
     let storage = Storage::of(&backup, Repository::Mounted { claim: "pvc-repo2-c4jtml".into() });
     let set = continuous::build::set(&source, step, data, Some(&entry), Some(&storage), &settings).unwrap();
     let ours = serde_json::to_value(set).unwrap();

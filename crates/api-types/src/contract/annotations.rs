@@ -174,8 +174,10 @@ keys! {
     RECHECK = "holdfast.dev/recheck";
     /// `aead-v1` on a BackupRepo: encrypted backups made from now on are authenticated envelopes.
     ENVELOPE = "holdfast.dev/envelope";
-    /// `namespace/name` of the Backup that an object of another namespace belongs to.
+    /// On the pod of an action: the Backup as JSON, for the wrapper to save it beside the data.
     BACKUP_OBJECT = "holdfast.dev/backup-object";
+    /// On the pod of an action: the ActionSet as JSON, for the manifest of the backup.
+    ACTION_SET = "holdfast.dev/action-set";
 }
 
 /// Keys of a claim, or of a volume claim template, that carry a restore; all are taken back when it

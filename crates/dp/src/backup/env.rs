@@ -5,7 +5,7 @@ use crate::action::env::{from_secret, literal, merge};
 use crate::error::Stop;
 use crate::reasons;
 use api_types::contract::{env as names, labels};
-use api_types::dp::{ActionSetSpec, Backup, BackupMethod, BackupStatusTarget, BackupType};
+use api_types::dp::{ActionSet, ActionSetSpec, Backup, BackupMethod, BackupStatusTarget, BackupType};
 use k8s_openapi::api::core::v1::{EnvVar, Pod};
 use kube::ResourceExt;
 use mover_protocol as protocol;
@@ -16,6 +16,8 @@ pub struct Source<'a> {
     pub backup: &'a Backup,
     /// Its actions.
     pub actions: &'a ActionSetSpec,
+    /// The ActionSet they came from, its restore half too, where it still has them.
+    pub action_set: Option<&'a ActionSet>,
     /// The method it was started with.
     pub method: &'a BackupMethod,
     /// The target, as recorded.

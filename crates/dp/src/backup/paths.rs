@@ -22,6 +22,12 @@ pub fn deduplicated(root: &str) -> String {
     join(&[root, "kopia"])
 }
 
+/// Directory of the manifests of the backup at `path` (design D22): beside all backups of its root, where the keys of
+/// its namespace reach it (ADR 0019).
+pub fn manifests(path: &str, uid: &str) -> String {
+    join(&[root_of(path), "_manifests/v1", uid])
+}
+
 /// Part of the path below the backup's directory: target name and, with strategy All, pod name. No
 /// leading slash; may be empty.
 pub fn relative(target: &BackupStatusTarget, pod: &str) -> String {
@@ -52,6 +58,8 @@ mod tests {
         assert_eq!(super::root(None, "demo", None), "/demo");
         assert_eq!(root_of("/a/b/demo/demo/app/f1"), root);
         assert_eq!(root_of("/f1"), "/");
+        assert_eq!(manifests("/a/b/demo/demo/app/f1", "u"), "/a/b/demo/demo/app/_manifests/v1/u");
+        assert_eq!(manifests("/f1", "u"), "/_manifests/v1/u");
         assert_eq!(deduplicated(&root), "/a/b/demo/demo/app/kopia");
         let mut target = BackupStatusTarget::default();
         assert_eq!(relative(&target, "app-0"), "");

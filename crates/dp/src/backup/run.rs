@@ -4,13 +4,13 @@ use super::apply::{Hands, by};
 use super::chain::{self, Step, Work};
 use super::env::Source;
 use super::plan::{Due, Observed, Run};
-use super::{build, fold, snapshot, status, storage};
+use super::{build, fold, inputs, snapshot, status, storage};
 use crate::context::Context;
 use crate::error::{Error, Stop};
 use crate::reasons;
 use crate::repo::reach::Purpose;
 use api_types::contract::events as event_reasons;
-use api_types::dp::{ActionSetSpec, Backup, BackupPhase, BackupStatus};
+use api_types::dp::{ActionSet, ActionSetSpec, Backup, BackupPhase, BackupStatus};
 use controller_kit::clock;
 use controller_kit::drive::Again;
 use controller_kit::error::Class;
@@ -124,7 +124,11 @@ pub async fn begin(
         return Ok(taken);
     }
     let none = ActionSetSpec::default();
-    let source = Source { backup, actions: actions.as_ref().unwrap_or(&none), method, target: step.target, pod: &pod };
+    // Only while it still says what this backup was started with.
+    let same = |set: &&ActionSet| Some(inputs::backup_half(&set.spec)) == actions.as_ref().map(inputs::backup_half);
+    let action_set = seen.action_set.as_deref().filter(same);
+    let actions = actions.as_ref().unwrap_or(&none);
+    let source = Source { backup, actions, action_set, method, target: step.target, pod: &pod };
     let job = match job_of(seen, step, &source, context) {
         Ok(job) => job,
         Err(refused) => return Ok(Err(refused)),
@@ -153,7 +157,7 @@ pub async fn begin(
 
 fn job_of(seen: &Observed, step: &Step<'_>, source: &Source<'_>, context: &Context) -> Result<Job, Stop> {
     let backup = seen.backup.as_ref();
-    let kept = super::inputs::kept(backup).and_then(|i| i.backoff_limit);
+    let kept = inputs::kept(backup).and_then(|i| i.backoff_limit);
     let bounds = build::Bounds {
         backoff_limit: kept.or_else(|| Some(seen.policy.as_ref()?.spec.backoff_limit())).unwrap_or(2),
         deadline: seen.limits.action.map(|limit| limit.as_secs().max(1)),

@@ -5,14 +5,16 @@ use super::select::{self, Chosen};
 use crate::awaited::{Awaited, Marks};
 use crate::error::{Error, Stop};
 use crate::reasons;
+use api_types::contract::labels;
 use api_types::dp::{Backup, BackupStatusTarget, BackupTarget, PodSelectionStrategy};
 use controller_kit::Key;
 use controller_kit::writes::Writer;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
-use kube::core::Selector;
+use kube::core::{Expression, Selector};
 use kube::runtime::watcher;
 use kube::{Api, ResourceExt};
+use std::collections::BTreeSet;
 
 /// What of a pod matters to who waits; pods without a text do not.
 pub type Mark = fn(&Pod) -> Option<String>;
@@ -145,12 +147,19 @@ impl Targets {
 
 fn fallback_of(target: &BackupTarget) -> Option<Selector> {
     let fallback = target.pod_selector.as_ref()?.fallback_label_selector.clone()?;
-    Selector::try_from(fallback).ok()
+    Some(without_workers(Selector::try_from(fallback).ok()?))
 }
 
 /// The selector of a target, if it has one that does not match every pod.
 fn selector_of(target: &BackupTarget) -> Option<Selector> {
     let selector = target.pod_selector.as_ref()?.label_selector();
     let parsed = Selector::try_from(selector).ok()?;
-    (!parsed.selects_all()).then_some(parsed)
+    (!parsed.selects_all()).then(|| without_workers(parsed))
+}
+
+/// Pods of ours carry labels of the database they work for: none of them is ever taken for it.
+fn without_workers(mut selector: Selector) -> Selector {
+    let ours = BTreeSet::from([labels::MANAGED_BY_DP.to_owned()]);
+    selector.extend([Expression::NotIn(labels::MANAGED_BY.to_owned(), ours)]);
+    selector
 }

@@ -71,6 +71,9 @@ async fn each_operator_touches_what_the_contract_gives_it_and_nothing_else() {
         | ("coordination.k8s.io", "leases") => true,
         // Clusters and their like are watched while their kinds are there: for policies, and what a deletion means.
         (APPS, "clusters" | "components" | "componentdefinitions")
+        // Archives of continuous backups; CronJobs of the reference, whose runs are taken over.
+        | ("apps", "statefulsets")
+        | ("batch", "cronjobs")
         | ("", "pods")
         | ("storage.k8s.io", "storageclasses" | "csidrivers") => !is_write(e),
         ("", "secrets") => !matches!(e.verb.as_str(), "list" | "watch" | "update"),

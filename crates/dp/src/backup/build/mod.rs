@@ -9,7 +9,7 @@ use crate::action::mover::Storage;
 use crate::action::pod::PodSettings;
 use crate::error::Stop;
 use api_types::contract::names::{BACKUP_DATA_PREFIX, uid8};
-use api_types::contract::{annotations, labels, pods};
+use api_types::contract::{labels, pods};
 use api_types::dp::{Backup, BackupDataActionSpec, JobActionSpec, SyncProgress};
 use controller_kit::names;
 use job_runtime::OWNER_UID_LABEL;
@@ -56,11 +56,21 @@ pub fn name_label(backup: &str) -> String {
     names::child(backup, &[backup])
 }
 
-/// Labels of a backup's workloads: the Backup's own but the component's, so that no Service of the
-/// database selects the pod.
+/// Labels of a target that its workloads keep: they say which Cluster it is, and select no component of it.
+const KEPT: [&str; 3] = [labels::MANAGED_BY, labels::INSTANCE, labels::SHARDING_NAME];
+
+/// Labels of a backup's workloads: the Backup's own but those by which the database is found, so that no Service of it
+/// selects the pod (behaviour-backup §16.18).
 pub fn workload_labels(backup: &Backup) -> BTreeMap<String, String> {
     let mut all = backup.labels().clone();
     all.remove(labels::COMPONENT_NAME);
+    let status = backup.status.as_ref();
+    let targets = status.iter().flat_map(|s| s.target.iter().chain(&s.targets));
+    for label in targets.filter_map(|t| t.pod_selector.as_ref()).flat_map(|s| s.match_labels.keys()) {
+        if !KEPT.contains(&label.as_str()) {
+            all.remove(label);
+        }
+    }
     all.remove(labels::WAIT_REPO_PREPARATION);
     all.insert(labels::BACKUP_NAME.into(), name_label(&backup.name_any()));
     all.insert(labels::MANAGED_BY.into(), labels::MANAGED_BY_DP.into());
@@ -88,17 +98,17 @@ pub fn data_job(
     bounds: Bounds,
     settings: &PodSettings,
 ) -> Result<Job, Stop> {
-    let object = saved::object(from.backup);
+    let saved = saved::Saved::of(from.backup, from.action_set);
     let what = pod::Action {
         container: pods::CONTAINER_BACKUP_DATA.into(),
         job: &data.job(),
         agent_seconds: data.sync_progress.as_ref().filter(|s| s.enabled()).map(SyncProgress::interval_seconds),
-        saves_object: object.is_some(),
+        saved: saved.as_ref(),
         more_env: vec![],
         restart_policy: "Never",
     };
     let spec = pod::spec(from, &what, storage, settings)?;
-    Ok(job(from.backup, action, spec, object, bounds))
+    Ok(job(from.backup, action, spec, saved.as_ref(), bounds))
 }
 
 /// The Job of a hook: as that of the data, without what reports and without what saves the Backup.
@@ -117,7 +127,7 @@ pub fn hook_job(
         container: container_name(action),
         job: hook,
         agent_seconds: None,
-        saves_object: false,
+        saved: None,
         more_env: vec![],
         restart_policy: "Never",
     };
@@ -125,10 +135,10 @@ pub fn hook_job(
     Ok(job(from.backup, action, spec, None, bounds))
 }
 
-fn job(backup: &Backup, action: &str, spec: PodSpec, object: Option<String>, bounds: Bounds) -> Job {
+fn job(backup: &Backup, action: &str, spec: PodSpec, saved: Option<&saved::Saved>, bounds: Bounds) -> Job {
     let labels = workload_labels(backup);
     let namespace = backup.namespace();
-    let note = object.map(|json| BTreeMap::from([(annotations::BACKUP_OBJECT.to_owned(), json)]));
+    let note = saved.map(saved::Saved::notes);
     Job {
         metadata: ObjectMeta {
             name: Some(job_name(backup, action)),
@@ -160,4 +170,35 @@ fn job(backup: &Backup, action: &str, spec: PodSpec, object: Option<String>, bou
 pub fn with_owner(mut labels: BTreeMap<String, String>, backup: &Backup) -> BTreeMap<String, String> {
     labels.insert(OWNER_UID_LABEL.into(), backup.uid().unwrap_or_default());
     labels
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// A continuous Backup carries the labels of its target, and its pod was taken for the database, and for a backend of
+    /// its Services.
+    #[test]
+    fn rule_18_no_service_of_the_database_selects_a_worker() {
+        let backup: Backup = serde_json::from_value(json!({
+            "metadata": {"name": "b", "labels": {"app": "db", "app.kubernetes.io/instance": "c",
+                "apps.kubeblocks.io/component-name": "mysql", "kubeblocks.io/role": "leader", "team": "a"}},
+            "spec": {"backupPolicyName": "p", "backupMethod": "m"},
+            "status": {"target": {"podSelector": {"matchLabels":
+                {"app": "db", "app.kubernetes.io/instance": "c", "kubeblocks.io/role": "leader"}}}},
+        }))
+        .unwrap();
+        let all = workload_labels(&backup);
+        let keys: Vec<&str> = all.keys().map(String::as_str).collect();
+        assert_eq!(
+            keys,
+            [
+                "app.kubernetes.io/instance",
+                "app.kubernetes.io/managed-by",
+                "dataprotection.kubeblocks.io/backup-name",
+                "team"
+            ]
+        );
+    }
 }

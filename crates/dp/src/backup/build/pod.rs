@@ -1,15 +1,17 @@
 //! The pod of an action that runs an image of its own: data, hooks, archives (contract-dp §10.4–§10.6). Pure.
 
-use super::saved;
+use super::saved::{self, Saved};
 use crate::action::env::literal;
 use crate::action::image;
 use crate::action::mover::{self, Storage, mount};
 use crate::action::pod::{self, PodSettings};
 use crate::backup::env::{self, Source};
+use crate::backup::paths;
 use crate::error::Stop;
 use api_types::contract::{labels, pods};
 use api_types::dp::JobActionSpec;
 use k8s_openapi::api::core::v1::{Container, EmptyDirVolumeSource, EnvVar, PodSpec, Volume, VolumeMount};
+use kube::ResourceExt;
 use mover_protocol as protocol;
 use std::collections::BTreeMap;
 
@@ -21,8 +23,8 @@ pub struct Action<'a> {
     pub job: &'a JobActionSpec,
     /// Seconds between two looks of the sidecar that reports progress, where there is one.
     pub agent_seconds: Option<i32>,
-    /// The Backup object comes with the pod.
-    pub saves_object: bool,
+    /// What comes with the pod to be saved.
+    pub saved: Option<&'a Saved>,
     /// Variables of the action alone, after all others.
     pub more_env: Vec<EnvVar>,
     /// `Never` for what ends, `Always` for what does not.
@@ -73,11 +75,10 @@ pub fn spec(
         pod::zero_unset(&mut container);
         agent.iter_mut().for_each(pod::zero_unset);
     }
-    if action.saves_object {
-        volumes.push(saved::volume());
+    if let Some(saved) = action.saved {
+        volumes.push(saved.volume());
         container.volume_mounts.get_or_insert_default().push(mount(pods::VOLUME_BACKUP_OBJECT, saved::DIR));
-        let file = format!("{}/{}", saved::DIR, saved::FILE);
-        container.env.get_or_insert_default().push(literal(protocol::env::BACKUP_OBJECT_FILE, file));
+        container.env.get_or_insert_default().extend(saved.env(&manifests(from)));
     }
     let own_account = from.target.service_account_name.clone().filter(|n| !n.is_empty());
     let mut spec = PodSpec {
@@ -96,6 +97,13 @@ pub fn spec(
         first.env.get_or_insert_default().extend(action.more_env.iter().cloned());
     }
     Ok(spec)
+}
+
+/// Directory of the manifest: each pod that stores something for itself has its own.
+fn manifests(from: &Source<'_>) -> String {
+    let path = from.backup.status.as_ref().and_then(|s| s.path.as_deref()).unwrap_or_default();
+    let all = paths::manifests(path, &from.backup.uid().unwrap_or_default());
+    paths::join(&[&all, &paths::relative(from.target, &from.pod.name_any())])
 }
 
 /// The native sidecar that reports progress while the action runs.

@@ -172,7 +172,7 @@ async fn keep(
         return Ok(Err(Stop::wait(reasons::ACTION_SET_NOT_FOUND, "the ActionSet of this backup's method is gone")));
     };
     let Work::Archive(data) = step.work else { return Ok(Ok(())) };
-    let source = Source { backup, actions, method: &look.method, target: step.target, pod };
+    let source = Source { backup, actions, action_set: None, method: &look.method, target: step.target, pod };
     let storage = storage::reached(backup, seen.repo.as_deref(), Purpose::Write);
     if storage.is_none() {
         return Ok(Err(Stop::wait(reasons::BACKUP_REPO_NOT_FOUND, "the BackupRepo of this backup is gone")));

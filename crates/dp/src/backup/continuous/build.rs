@@ -63,7 +63,7 @@ pub fn set(
         container: pods::CONTAINER_BACKUP_DATA.into(),
         job: &data.job(),
         agent_seconds: Some(asked.unwrap_or(AGENT_SECONDS)),
-        saves_object: false,
+        saved: None,
         more_env: entry.map(schedule_env).unwrap_or_default(),
         restart_policy: "Always",
     };

@@ -4,6 +4,7 @@ use crate::action::env::literal;
 use crate::action::mover::{self, Repository, Storage};
 use crate::action::pod;
 use crate::action::pod::PodSettings;
+use crate::backup::paths;
 use api_types::contract::names::{DELETE_INFIX, uid8};
 use api_types::contract::{labels, pods};
 use api_types::dp::Backup;
@@ -25,12 +26,13 @@ pub fn job_name(backup: &Backup) -> String {
     names::child(&wire, &[&uid, DELETE_INFIX])
 }
 
-/// Deletes `path` and the directories above it that become empty.
+/// Deletes `path`, the manifests, and the directories above them that become empty.
 pub fn job(backup: &Backup, path: &str, storage: &Storage, settings: &PodSettings) -> Job {
+    let manifests = paths::manifests(path, &backup.uid().unwrap_or_default());
     let shell = Shell {
         name: job_name(backup),
         image: settings.mover_image.clone(),
-        command: vec!["/datasafed".into(), "delete".into(), path.into()],
+        command: vec!["/datasafed".into(), "delete".into(), path.into(), manifests],
         // A deduplicating repository is tidied up where something was removed from it.
         env: storage.deduplicated.iter().map(|_| literal(KOPIA_MAINTENANCE, "true")).collect(),
         account: None,

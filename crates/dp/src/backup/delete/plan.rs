@@ -100,7 +100,11 @@ fn files(seen: &Observed) -> Option<Plan> {
     // A path that does not name the backup is never deleted; without the repository nothing can be.
     let named = path.split('/').any(|part| part == backup.name_any());
     let repo = seen.repo.as_ref().filter(|_| named)?;
-    storage::reached(backup, Some(repo), Purpose::Delete)?;
+    let stored = status.is_some_and(|s| s.backup_repo_name.is_some());
+    if storage::reached(backup, Some(repo), Purpose::Delete).is_none() {
+        // A repository that does not know its own names yet will: the files are not given up for that.
+        return stored.then(|| Plan::Blocked(being_prepared(&repo.name_any())));
+    }
     let here = seen.repo_here;
     let wait = |plan: Plan| match select::check_repo(repo, &backup.namespace().unwrap_or_default()) {
         _ if here => plan,
@@ -137,4 +141,51 @@ fn files(seen: &Observed) -> Option<Plan> {
 fn told(why: &str, message: Option<&str>) -> String {
     let told = message.and_then(mover_protocol::RunResult::parse);
     told.map(|r| r.message).filter(|m| !m.is_empty()).unwrap_or_else(|| why.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backup::fold::Limits;
+    use serde_json::{Value, json};
+
+    fn deleting(repo_status: &Value) -> Observed {
+        let backup: Backup = serde_json::from_value(json!({
+            "metadata": {"name": "b", "namespace": "n", "uid": "u", "finalizers": [FINALIZER],
+                "deletionTimestamp": "2026-11-21T00:00:00Z"},
+            "spec": {"backupPolicyName": "p", "backupMethod": "m"},
+            "status": {"phase": "Deleting", "path": "/n/b", "backupRepoName": "r"},
+        }))
+        .unwrap();
+        let repo = serde_json::from_value(json!({
+            "metadata": {"name": "r"}, "status": repo_status,
+            "spec": {"storageProviderRef": "s3", "accessMethod": "Tool", "pvReclaimPolicy": "Retain"},
+        }));
+        Observed {
+            backup: Arc::new(backup),
+            policy: None,
+            action_set: None,
+            schedule: None,
+            default_repos: vec![],
+            repo: Some(Arc::new(repo.unwrap())),
+            repo_here: true,
+            family: vec![],
+            outcomes: vec![],
+            workloads_left: false,
+            deletion: Seen::default(),
+            limits: Limits { start: jiff::SignedDuration::from_secs(600), action: None },
+        }
+    }
+
+    /// A repository that was applied anew has no status for a moment: the files were given up, and the object let go.
+    #[test]
+    fn files_are_not_given_up_while_their_repository_does_not_know_its_names() {
+        let blocked = plan(&deleting(&json!({"phase": "PreChecking"})));
+        assert!(matches!(&blocked, Plan::Blocked(stop) if stop.message.contains("BackupRepo r")), "{blocked:?}");
+        let known = plan(&deleting(&json!({"phase": "Ready", "toolConfigSecretName": "tool-config-r-1"})));
+        assert!(matches!(&known, Plan::Files { path } if path == "/n/b"), "{known:?}");
+        let mut gone = deleting(&json!({}));
+        gone.repo = None;
+        assert!(matches!(plan(&gone), Plan::Release { with_snapshots: true }));
+    }
 }

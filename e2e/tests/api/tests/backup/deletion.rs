@@ -43,7 +43,9 @@ async fn the_files_go_before_the_object() {
     let pod = job.spec.unwrap().template.spec.unwrap();
     let container = &pod.containers[0];
     assert_eq!(container.name, "deleter");
-    assert_eq!(container.command.as_deref().unwrap(), ["/datasafed", "delete", &format!("/{}/db/b", stage.namespace)]);
+    let (data, manifests) =
+        (format!("/{}/db/b", stage.namespace), format!("/{}/db/_manifests/v1/{uid}", stage.namespace));
+    assert_eq!(container.command.as_deref().unwrap(), ["/datasafed", "delete", &data, &manifests]);
     let mounted = pod.volumes.iter().flatten().filter_map(|v| v.persistent_volume_claim.as_ref());
     let mounted: Vec<&str> = mounted.map(|c| c.claim_name.as_str()).collect();
     let seen = until_backup(&stage, "b", "Deleting").await;

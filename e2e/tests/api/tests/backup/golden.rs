@@ -75,6 +75,10 @@ async fn the_jobs_are_those_of_the_reference_but_for_what_is_stated() {
         let saved: serde_json::Value = serde_json::from_str(note.as_str().unwrap()).unwrap();
         assert_eq!((&saved["metadata"]["name"], &saved["status"]["phase"]), (&json!("f1"), &json!("Running")));
         *note = json!("BACKUP");
+        let note = &mut ours["spec"]["template"]["metadata"]["annotations"]["holdfast.dev/action-set"];
+        let carried: serde_json::Value = serde_json::from_str(note.as_str().unwrap()).unwrap();
+        assert!(carried["spec"]["restore"].is_object(), "the manifest can restore: {carried}");
+        *note = json!("ACTIONS");
         ours
     };
     insta::assert_yaml_snapshot!("backup_job", ours);
@@ -106,15 +110,21 @@ const RECORDED: [(&str, &str); 4] = [
 ];
 
 /// Beside the common differences: the Backup itself travels with the pod, for the wrapper to save it
-/// beside the data (the reference's sidecar read it from the API server); and it has a deadline (D3).
+/// beside the data (the reference's sidecar read it from the API server), and the ActionSet, for the
+/// manifest (design D22); and it has a deadline (D3).
 fn backup_as_ours(recorded: serde_json::Value) -> serde_json::Value {
     let mut job = as_ours(recorded, &RECORDED, "UID", "manager");
     job["spec"]["activeDeadlineSeconds"] = json!(86400);
     let template = &mut job["spec"]["template"];
-    template["metadata"]["annotations"] = json!({"holdfast.dev/backup-object": "BACKUP"});
-    let field = json!({"apiVersion": "v1", "fieldPath": "metadata.annotations['holdfast.dev/backup-object']"});
-    let volume = json!({"name": "holdfast-backup-object",
-        "downwardAPI": {"defaultMode": 420, "items": [{"path": "backup.json", "fieldRef": field}]}});
+    template["metadata"]["annotations"] =
+        json!({"holdfast.dev/backup-object": "BACKUP", "holdfast.dev/action-set": "ACTIONS"});
+    let field =
+        |of: &str| json!({"apiVersion": "v1", "fieldPath": format!("metadata.annotations['holdfast.dev/{of}']")});
+    let items = json!([
+        {"path": "backup.json", "fieldRef": field("backup-object")},
+        {"path": "actions.json", "fieldRef": field("action-set")},
+    ]);
+    let volume = json!({"name": "holdfast-backup-object", "downwardAPI": {"defaultMode": 420, "items": items}});
     let volumes = template["spec"]["volumes"].as_array_mut().unwrap();
     volumes.insert(2, volume);
     let action = &mut template["spec"]["containers"][0];
@@ -124,7 +134,14 @@ fn backup_as_ours(recorded: serde_json::Value) -> serde_json::Value {
         .insert(2, json!({"name": "holdfast-backup-object", "mountPath": "/holdfast"}));
     let env = action["env"].as_array_mut().unwrap();
     let before_mover = env.len() - 2;
-    env.insert(before_mover, json!({"name": "DATASAFED_MOVER_BACKUP_OBJECT", "value": "/holdfast/backup.json"}));
+    let ours = [
+        ("DATASAFED_MOVER_BACKUP_OBJECT", "/holdfast/backup.json"),
+        ("DATASAFED_MOVER_ACTION_SET", "/holdfast/actions.json"),
+        ("DATASAFED_MOVER_MANIFEST_DIR", "/demo/demo/app/_manifests/v1/UID"),
+    ];
+    for (index, (name, value)) in ours.into_iter().enumerate() {
+        env.insert(before_mover + index, json!({"name": name, "value": value}));
+    }
     job
 }
 
@@ -143,7 +160,10 @@ fn delete_as_ours(recorded: serde_json::Value) -> serde_json::Value {
     let deleter = pod["containers"][0].as_object_mut().unwrap();
     deleter.remove("args");
     deleter.insert("image".into(), json!("local/datasafed:1"));
-    deleter.insert("command".into(), json!(["/datasafed", "delete", "/demo/demo/app/f1"]));
+    deleter.insert(
+        "command".into(),
+        json!(["/datasafed", "delete", "/demo/demo/app/f1", "/demo/demo/app/_manifests/v1/UID"]),
+    );
     job
 }
 
@@ -173,7 +193,8 @@ async fn env_of_the_target_pod_comes_first_and_that_of_the_method_wins() {
     })
     .await;
     pods_end(&stage, company, Outcome::Hold);
-    backup(&stage, "b", |_| {}).await;
+    let uid = backup(&stage, "b", |_| {}).await.metadata.uid.unwrap();
+    let manifests = format!("DATASAFED_MOVER_MANIFEST_DIR=/{}/db/_manifests/v1/{uid}", stage.namespace);
     let spec = until_job(&stage, "dp-backup-0-b-").await.spec.unwrap().template.spec.unwrap();
     let container = &spec.containers[0];
     let env = container.env.as_ref().unwrap();
@@ -207,6 +228,8 @@ async fn env_of_the_target_pod_comes_first_and_that_of_the_method_wins() {
             namespace.as_str(),
             "EXTRA=e",
             "DATASAFED_MOVER_BACKUP_OBJECT=/holdfast/backup.json",
+            "DATASAFED_MOVER_ACTION_SET=/holdfast/actions.json",
+            manifests.as_str(),
             "DATASAFED_LOCAL_BACKEND_PATH=/backupdata",
             "DP_DATASAFED_BIN_PATH=/bin/datasafed",
         ]
