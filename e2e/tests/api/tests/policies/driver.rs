@@ -33,6 +33,15 @@ fn writes(company: &Company, stage: &Stage) -> Vec<String> {
 async fn bd11_a_cluster_that_only_changes_its_status_costs_no_write() {
     let (stage, company) = stage("quiet").await;
     ready(&stage, &json!({"backup": {"enabled": true, "method": "full"}})).await;
+    // The schedule's own controller is done with it, and the driver has seen that it is there.
+    wait::eventually(PATIENCE, "the schedule is labelled and Available", async || {
+        let schedule = dp(&stage.client, "BackupSchedule", &stage.namespace).get("c-db-backup-schedule").await;
+        let schedule = schedule.map_err(|e| e.to_string())?;
+        let done = schedule.labels().contains_key("dataprotection.kubeblocks.io/backup-policy")
+            && schedule.data["status"]["phase"] == "Available";
+        if done { Ok(()) } else { Err(schedule.data["status"].to_string()) }
+    })
+    .await;
     let before = writes(company, &stage).len();
     for round in 0..20 {
         let status = json!({"status": {"phase": if round % 2 == 0 { "Updating" } else { "Running" }, "round": round}});
