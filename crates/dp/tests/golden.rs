@@ -42,10 +42,12 @@ fn backup(name: &str, uid: &str, labels: &Value) -> Backup {
     }))
 }
 
-/// Labels of the recorded object that ours must have; ours has a few more (design D9, D20).
+/// Labels of the recorded object that ours must have; ours has a few more (design D9, D20), and not the label by which
+/// the database is found: there the archive's own pod matched the selector of its target.
 fn has_all(ours: &Value, wanted: &Value) {
     for (key, value) in wanted.as_object().unwrap() {
-        assert_eq!(&ours[key], value, "{key}");
+        let wanted = if key == "a" { &Value::Null } else { value };
+        assert_eq!(&ours[key], wanted, "{key}");
     }
 }
 
