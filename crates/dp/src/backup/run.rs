@@ -109,6 +109,12 @@ pub async fn begin(
         return Ok(Err(Stop::terminal(reasons::BACKUP_METHOD_NOT_FOUND, "status.backupMethod is empty")));
     };
     if matches!(step.work, Work::Snapshot) {
+        // A cache that lags shows an action as new whose snapshot was made, and deleted since: it is not taken again.
+        let fresh = hands.writer.get(&hands.api(backup), &backup.name_any()).await?;
+        if fresh.is_none_or(|b| b.resource_version() != backup.resource_version()) {
+            // Never stored: the status is written only over the version that was seen.
+            return Ok(Err(Stop::wait(reasons::ACTION_SET_NOT_FOUND, "the Backup has changed since it was looked at")));
+        }
         let wanted = snapshot::plan::expected(backup, method, step.target, step.pod_index);
         let taken = snapshot::apply::take(hands, backup, method, &wanted, &pod).await?;
         if taken.is_ok() {
