@@ -4,6 +4,7 @@
 //! The caches keep of each object only what the policy driver reads ([`Cluster::prune`] and its siblings); whoever needs
 //! the whole object asks for it by name.
 
+use crate::kind::kind;
 use api_types::apps::ClusterBackup;
 use api_types::contract::{APPS_GROUP, labels};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -11,7 +12,6 @@ use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope};
 use kube::{Resource, ResourceExt};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Version of the kinds.
@@ -33,29 +33,7 @@ macro_rules! kind_of_apps {
             pub status: Value,
         }
 
-        impl Resource for $name {
-            type DynamicType = ();
-            type Scope = $scope;
-
-            fn kind(_: &()) -> Cow<'_, str> {
-                stringify!($name).into()
-            }
-            fn group(_: &()) -> Cow<'_, str> {
-                APPS_GROUP.into()
-            }
-            fn version(_: &()) -> Cow<'_, str> {
-                VERSION.into()
-            }
-            fn plural(_: &()) -> Cow<'_, str> {
-                $plural.into()
-            }
-            fn meta(&self) -> &ObjectMeta {
-                &self.metadata
-            }
-            fn meta_mut(&mut self) -> &mut ObjectMeta {
-                &mut self.metadata
-            }
-        }
+        kind!($name, APPS_GROUP, VERSION, $plural, $scope);
     };
 }
 

@@ -14,6 +14,7 @@ pub mod cluster_backup;
 pub mod context;
 pub mod error;
 pub mod gc;
+mod kind;
 pub mod metrics;
 pub mod policy;
 pub mod policy_driver;

@@ -112,8 +112,7 @@ pub async fn begin(
         // A cache that lags shows an action as new whose snapshot was made, and deleted since: it is not taken again.
         let fresh = hands.writer.get(&hands.api(backup), &backup.name_any()).await?;
         if fresh.is_none_or(|b| b.resource_version() != backup.resource_version()) {
-            // Never stored: the status is written only over the version that was seen.
-            return Ok(Err(Stop::wait(reasons::ACTION_SET_NOT_FOUND, "the Backup has changed since it was looked at")));
+            return Ok(Ok(())); // what has changed brings another look
         }
         let wanted = snapshot::plan::expected(backup, method, step.target, step.pod_index);
         let taken = snapshot::apply::take(hands, backup, method, &wanted, &pod).await?;

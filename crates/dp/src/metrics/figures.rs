@@ -1,6 +1,6 @@
 //! What the Backups that are there say about how well everything is protected. Pure.
 
-use api_types::dp::{Backup, BackupPhase};
+use api_types::dp::{Backup, BackupPhase, BackupStatus};
 use kube::ResourceExt;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -41,9 +41,9 @@ const ACTION_FAILED: &str = "ActionFailed";
 
 /// Folds all Backups.
 pub fn figures(backups: &[Arc<Backup>]) -> Figures {
-    let mut all = Figures::default();
+    let (mut all, none) = (Figures::default(), BackupStatus::default());
     for backup in backups {
-        let status = backup.status.clone().unwrap_or_default();
+        let status = backup.status.as_ref().unwrap_or(&none);
         let repo = status.backup_repo_name.clone().unwrap_or_default();
         let of = all.methods.entry((repo, backup.spec.backup_method.clone())).or_default();
         let phase = backup.phase();

@@ -4,13 +4,13 @@
 //! cross namespaces (design D20); its account may exec only in namespaces where such an action ran (D33); the last
 //! output of a failed command is its termination message.
 
-use super::{Bounds, container_name, job_name, with_owner, workload_labels};
+use super::{Bounds, assembled, container_name, job_name, with_owner, workload_labels};
 use crate::action::exec::ExecSettings;
 use crate::action::pod;
 use api_types::contract::labels;
 use api_types::dp::{Backup, ExecActionSpec};
-use k8s_openapi::api::batch::v1::{Job, JobSpec};
-use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, PodTemplateSpec, Toleration};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, Toleration};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 
@@ -51,34 +51,19 @@ pub fn job(
     let labels = with_owner(labels, backup);
     let timeout = exec.timeout().map(|t| i64::try_from(t.as_secs().max(1)).unwrap_or(i64::MAX));
     let bounds = Bounds { backoff_limit: BACKOFF_LIMIT, deadline: timeout.or(deadline) };
-    Job {
-        metadata: ObjectMeta {
-            name: Some(job_name(backup, action)),
-            namespace: Some(settings.namespace.clone()),
-            labels: Some(labels.clone()),
-            ..ObjectMeta::default()
-        },
-        spec: Some(JobSpec {
-            backoff_limit: Some(bounds.backoff_limit),
-            active_deadline_seconds: bounds.deadline,
-            template: PodTemplateSpec {
-                metadata: Some(ObjectMeta {
-                    name: Some(job_name(backup, action)),
-                    namespace: Some(settings.namespace.clone()),
-                    labels: Some(labels),
-                    ..ObjectMeta::default()
-                }),
-                spec: Some(PodSpec {
-                    containers: vec![container],
-                    restart_policy: Some("Never".into()),
-                    service_account_name: Some(settings.account.clone()),
-                    security_context: Some(pod::restricted_pod()),
-                    tolerations: Some(vec![Toleration { operator: Some("Exists".into()), ..Toleration::default() }]),
-                    ..PodSpec::default()
-                }),
-            },
-            ..JobSpec::default()
-        }),
-        status: None,
-    }
+    let own = ObjectMeta {
+        name: Some(job_name(backup, action)),
+        namespace: Some(settings.namespace.clone()),
+        labels: Some(labels),
+        ..ObjectMeta::default()
+    };
+    let spec = PodSpec {
+        containers: vec![container],
+        restart_policy: Some("Never".into()),
+        service_account_name: Some(settings.account.clone()),
+        security_context: Some(pod::restricted_pod()),
+        tolerations: Some(vec![Toleration { operator: Some("Exists".into()), ..Toleration::default() }]),
+        ..PodSpec::default()
+    };
+    assembled(own.clone(), own, spec, bounds)
 }

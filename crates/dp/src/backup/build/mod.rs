@@ -136,30 +136,29 @@ pub fn hook_job(
 }
 
 fn job(backup: &Backup, action: &str, spec: PodSpec, saved: Option<&saved::Saved>, bounds: Bounds) -> Job {
-    let labels = workload_labels(backup);
-    let namespace = backup.namespace();
-    let note = saved.map(saved::Saved::notes);
+    let pod = ObjectMeta {
+        name: Some(job_name(backup, action)),
+        namespace: backup.namespace(),
+        labels: Some(workload_labels(backup)),
+        annotations: saved.map(saved::Saved::notes),
+        ..ObjectMeta::default()
+    };
+    let own = ObjectMeta {
+        labels: Some(with_owner(workload_labels(backup), backup)),
+        owner_references: backup.controller_owner_ref(&()).map(|o| vec![o]),
+        annotations: None,
+        ..pod.clone()
+    };
+    assembled(own, pod, spec, bounds)
+}
+
+fn assembled(own: ObjectMeta, pod: ObjectMeta, spec: PodSpec, bounds: Bounds) -> Job {
     Job {
-        metadata: ObjectMeta {
-            name: Some(job_name(backup, action)),
-            namespace: namespace.clone(),
-            labels: Some(with_owner(labels.clone(), backup)),
-            owner_references: backup.controller_owner_ref(&()).map(|o| vec![o]),
-            ..ObjectMeta::default()
-        },
+        metadata: own,
         spec: Some(JobSpec {
             backoff_limit: Some(bounds.backoff_limit),
             active_deadline_seconds: bounds.deadline,
-            template: PodTemplateSpec {
-                metadata: Some(ObjectMeta {
-                    name: Some(job_name(backup, action)),
-                    namespace,
-                    labels: Some(labels),
-                    annotations: note,
-                    ..ObjectMeta::default()
-                }),
-                spec: Some(spec),
-            },
+            template: PodTemplateSpec { metadata: Some(pod), spec: Some(spec) },
             ..JobSpec::default()
         }),
         status: None,

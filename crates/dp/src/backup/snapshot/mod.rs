@@ -8,12 +8,11 @@ pub mod apply;
 pub mod fold;
 pub mod plan;
 
+use crate::kind::kind;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope};
-use kube::Resource;
 use serde::{Deserialize, Serialize};
-use std::borrow::Cow;
 
 /// API group of the kinds.
 pub const GROUP: &str = "snapshot.storage.k8s.io";
@@ -22,36 +21,8 @@ pub const VERSION: &str = "v1";
 /// `true` on the class that is preferred among those of one driver.
 pub const IS_DEFAULT_CLASS: &str = "snapshot.storage.kubernetes.io/is-default-class";
 
-macro_rules! kind_of_snapshots {
-    ($name:ident, $plural:literal, $scope:ty) => {
-        impl Resource for $name {
-            type DynamicType = ();
-            type Scope = $scope;
-
-            fn kind(_: &()) -> Cow<'_, str> {
-                stringify!($name).into()
-            }
-            fn group(_: &()) -> Cow<'_, str> {
-                GROUP.into()
-            }
-            fn version(_: &()) -> Cow<'_, str> {
-                VERSION.into()
-            }
-            fn plural(_: &()) -> Cow<'_, str> {
-                $plural.into()
-            }
-            fn meta(&self) -> &ObjectMeta {
-                &self.metadata
-            }
-            fn meta_mut(&mut self) -> &mut ObjectMeta {
-                &mut self.metadata
-            }
-        }
-    };
-}
-
-kind_of_snapshots!(VolumeSnapshot, "volumesnapshots", NamespaceResourceScope);
-kind_of_snapshots!(VolumeSnapshotClass, "volumesnapshotclasses", ClusterResourceScope);
+kind!(VolumeSnapshot, GROUP, VERSION, "volumesnapshots", NamespaceResourceScope);
+kind!(VolumeSnapshotClass, GROUP, VERSION, "volumesnapshotclasses", ClusterResourceScope);
 
 /// A snapshot of one claim.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

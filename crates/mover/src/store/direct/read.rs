@@ -106,12 +106,9 @@ impl Read for Ahead {
         }
         let now = self.now.as_ref();
         let rest = now.and_then(|now| now.chunk.bytes().get(self.used..now.length)).unwrap_or_default();
-        let count = rest.len().min(buffer.len()).min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        let count = rest.take(self.left).read(buffer)?;
         if count == 0 {
             return Err(ended_early());
-        }
-        if let (Some(to), Some(from)) = (buffer.get_mut(..count), rest.get(..count)) {
-            to.copy_from_slice(from);
         }
         self.used += count;
         self.left -= count as u64;

@@ -59,11 +59,7 @@ impl Read for Pieces {
                 Ok(Piece::Cut) | Err(_) => return Err(io::ErrorKind::ConnectionAborted.into()),
             }
         }
-        let left = self.piece.get(self.used..).unwrap_or_default();
-        let count = left.len().min(buffer.len());
-        if let (Some(to), Some(from)) = (buffer.get_mut(..count), left.get(..count)) {
-            to.copy_from_slice(from);
-        }
+        let count = self.piece.get(self.used..).unwrap_or_default().read(buffer)?;
         self.used += count;
         Ok(count)
     }
