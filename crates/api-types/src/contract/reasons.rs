@@ -141,6 +141,8 @@ pub mod backup {
     pub const JOB_REFUSED: &str = "JobRefused";
     /// A restore reads the backup that is to be deleted.
     pub const READ_BY_RESTORE: &str = "ReadByRestore";
+    /// The schedule that made the backup that is to be deleted has not recorded it yet.
+    pub const RUN_NOT_RECORDED: &str = "RunNotRecorded";
     /// An action of the action set is neither exec nor job, or both.
     pub const INVALID_ACTION: &str = "InvalidAction";
     /// An action did not start, or did not end, in time.

@@ -38,7 +38,12 @@ impl Hands {
         if stored.is_some() {
             self.tell(schedule, &old, &plan).await;
         }
-        let current = stored.unwrap_or_else(|| schedule.clone());
+        let current = match stored {
+            Some(stored) => stored,
+            // A cache that lags shows a run as about to start that was recorded, and whose Backup was deleted since.
+            None if !plan.runs.is_empty() && self.has_changed(schedule).await? => return Ok(Again::OnEvent),
+            None => schedule.clone(),
+        };
         let current = self.label(current).await?;
         for job in &plan.remove {
             cron_job::remove(&self.writer, job).await?;
@@ -92,6 +97,11 @@ impl Hands {
 
     fn backups(&self, backup: &Backup) -> Api<Backup> {
         self.writer.namespaced(&backup.namespace().unwrap_or_default())
+    }
+
+    async fn has_changed(&self, schedule: &BackupSchedule) -> Result<bool, Error> {
+        let fresh = self.writer.get(&self.api(schedule), &schedule.name_any()).await?;
+        Ok(fresh.is_none_or(|s| s.uid() != schedule.uid() || s.resource_version() != schedule.resource_version()))
     }
 
     async fn tell(&self, schedule: &BackupSchedule, old: &BackupScheduleStatus, plan: &Plan) {

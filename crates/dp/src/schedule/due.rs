@@ -91,7 +91,7 @@ pub fn decide(old: &ScheduleStatus, facts: &Facts<'_>, now: Timestamp) -> Decisi
     if !matches!(next.reason.as_deref(), Some(reason::NO_FULL_BACKUP | reason::MISSED_SCHEDULE)) {
         (next.reason, next.message) = (None, None);
     }
-    settle(&mut next, facts);
+    settle(&mut next, facts.bearer);
     let Some(first) = first_undecided(old, facts, now) else {
         return Decision { status: next, ..Decision::default() };
     };
@@ -141,8 +141,8 @@ pub fn decide(old: &ScheduleStatus, facts: &Facts<'_>, now: Timestamp) -> Decisi
 }
 
 /// A Backup that was about to be created and is there: the run is done.
-fn settle(status: &mut ScheduleStatus, facts: &Facts<'_>) {
-    let there = status.starting_backup_name.as_deref().is_some_and(|name| (facts.bearer)(name) == Bearer::Run);
+pub fn settle(status: &mut ScheduleStatus, bearer: &dyn Fn(&str) -> Bearer) {
+    let there = status.starting_backup_name.as_deref().is_some_and(|name| bearer(name) == Bearer::Run);
     if there {
         status.last_backup_name = status.starting_backup_name.take();
     }

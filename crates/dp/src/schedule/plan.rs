@@ -82,7 +82,8 @@ pub fn plan(seen: &Observed, settings: &Settings, now: Timestamp) -> Plan {
     let refused = entries::refusal(schedule, seen.policy.as_deref());
     let (Some(policy), None) = (seen.policy.as_deref(), &refused) else {
         let why = refused.into_iter().collect::<Vec<String>>();
-        let status = status::folded(schedule, old.schedules.clone(), &why);
+        let told = old.schedules.iter().map(|(name, entry)| (name.clone(), seen.settled(entry.clone()))).collect();
+        let status = status::folded(schedule, told, &why);
         return Plan { status, ..Plan::default() };
     };
     let all = entries::entries(schedule, policy, &seen.action_sets);
@@ -97,7 +98,7 @@ pub fn plan(seen: &Observed, settings: &Settings, now: Timestamp) -> Plan {
         let before = old.schedules.get(&entry.name).cloned().unwrap_or_default();
         let made = seen.made_for(entry);
         let after = match &entry.mode {
-            Err(why) => status::refused(before, why),
+            Err(why) => status::refused(seen.settled(before), why),
             Ok(Mode::Off) => status::off(before, &made),
             Ok(Mode::Continuous { enabled }) => {
                 let bearer = seen.continuous(entry);
@@ -180,6 +181,21 @@ impl Observed {
         names.iter().find_map(|name| self.backups.iter().find(|b| fits(b, name)).cloned())
     }
 
+    fn bearer(&self, name: &str) -> Bearer {
+        let uid = self.schedule.uid().unwrap_or_default();
+        match self.backups.iter().find(|b| b.name_any() == name) {
+            None => Bearer::Nobody,
+            Some(b) if b.annotations().get(annotations::SCHEDULE_UID) == Some(&uid) => Bearer::Run,
+            Some(_) => Bearer::Other,
+        }
+    }
+
+    /// An entry that can not run now still records the run that is there.
+    fn settled(&self, mut status: ScheduleStatus) -> ScheduleStatus {
+        due::settle(&mut status, &|name| self.bearer(name));
+        status
+    }
+
     fn decide(
         &self,
         entry: &Entry,
@@ -192,7 +208,6 @@ impl Observed {
             return Decision { status: before.clone(), ..Decision::default() };
         };
         let schedule = self.schedule.as_ref();
-        let uid = schedule.uid().unwrap_or_default();
         let created = schedule.creation_timestamp().map_or(now, |t| t.0);
         let seen_before = schedule.status.as_ref().is_some_and(|s| s.observed_generation.is_some());
         let base = build::base_name(schedule, policy);
@@ -202,11 +217,7 @@ impl Observed {
         };
         let starting = before.starting_backup_name.as_deref();
         let unfinished = self.made_for(entry).into_iter().filter(running).map(ResourceExt::name_any);
-        let bearer = |name: &str| match self.backups.iter().find(|b| b.name_any() == name) {
-            None => Bearer::Nobody,
-            Some(b) if b.annotations().get(annotations::SCHEDULE_UID) == Some(&uid) => Bearer::Run,
-            Some(_) => Bearer::Other,
-        };
+        let bearer = |name: &str| self.bearer(name);
         let facts = Facts {
             cron,
             anchor: created,

@@ -258,7 +258,9 @@ fn wake_backups_by_their_work(stores: &Stores, queues: &Queues) {
         let (namespace, name) = (schedule.namespace(), schedule.name_any());
         let of = |b: &Backup| {
             let label = b.labels().get(labels::BACKUP_SCHEDULE);
-            b.namespace() == namespace && label == Some(&name) && backup::continuous::is(b)
+            // One that has not begun does not say yet whether it is continuous; one that goes waits to be recorded.
+            let waits = b.phase() == BackupPhase::New || b.metadata.deletion_timestamp.is_some();
+            b.namespace() == namespace && label == Some(&name) && (waits || backup::continuous::is(b))
         };
         queue.add_all(&backups.select(of));
     });

@@ -135,7 +135,7 @@ impl Armed {
                 continue;
             }
             *seen += 1;
-            if *seen >= fault.nth && *seen < fault.nth + fault.times && act.is_none() {
+            if *seen >= fault.nth && *seen - fault.nth < fault.times && act.is_none() {
                 act = Some(fault.act.clone());
             }
         }

@@ -175,7 +175,8 @@ async fn an_expiry_ends_the_same_whichever_write_the_operator_dies_at() {
     }
 }
 
-/// Created, not yet told, and deleted while the operator is away: its finalizer keeps it until it was seen.
+/// Created, not yet told, and deleted while the operator is away: its finalizer keeps it until its schedule told it.
+/// The first look of the schedule comes late: the deletion alone would be faster.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_run_that_was_deleted_while_nobody_looked_does_not_come_again() {
     let _turn = TURN.lock().await;
@@ -191,7 +192,15 @@ async fn a_run_that_was_deleted_while_nobody_looked_does_not_come_again() {
     company.proxy.disarm();
     company.operator.lock().await.kill();
     delete(&stage, "Backup", RUN).await;
+    let ours = stage.namespace.clone();
+    company.proxy.arm(
+        Fault::answer(1, 500)
+            .times(usize::MAX)
+            .when(move |r| r.namespace == ours && r.resource == "backupschedules" && r.subresource == "status"),
+    );
     restart(company).await;
+    until_waits(&stage, RUN, "RunNotRecorded").await;
+    company.proxy.disarm();
     until_gone(&stage, "Backup", RUN).await;
     let api = dp(&stage.client, "BackupSchedule", &stage.namespace);
     wait::eventually(PATIENCE, "the run is told", async || {

@@ -6,11 +6,11 @@ use crate::backup::apply::Hands;
 use crate::backup::plan::Observed;
 use crate::backup::{inputs, snapshot, status, storage};
 use crate::context::Context;
-use crate::error::Error;
+use crate::error::{Error, Stop};
 use crate::reasons;
 use crate::repo::reach::Purpose;
-use api_types::contract::{FINALIZER, events as event_reasons, labels};
-use api_types::dp::{Backup, BackupPhase};
+use api_types::contract::{FINALIZER, annotations, events as event_reasons, labels};
+use api_types::dp::{Backup, BackupPhase, BackupSchedule};
 use job_runtime::Ensured;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
@@ -32,7 +32,7 @@ pub async fn apply(hands: &Hands, seen: &Observed, plan: Plan, context: &Context
                 hands.writer.delete(&api, &dependent.name_any(), &uid, PropagationPolicy::Background).await?;
             }
             let what = "backups that build on this one are deleted before it";
-            let stop = crate::error::Stop::wait(reasons::DELETING_DEPENDENTS, what);
+            let stop = Stop::wait(reasons::DELETING_DEPENDENTS, what);
             hands.block(backup, &stop).await?;
         }
         Plan::StopWorkloads => hands.stop_workloads(backup, context).await?,
@@ -55,6 +55,10 @@ pub async fn apply(hands: &Hands, seen: &Observed, plan: Plan, context: &Context
             failed(hands, backup, format!("{why}; delete Job {job} to try again")).await?;
         }
         Plan::Release { with_snapshots } => {
+            if let Some(schedule) = about_to_record(hands, backup).await? {
+                let what = format!("BackupSchedule {schedule} has not recorded this run yet, and would run it again");
+                return hands.block(backup, &Stop::wait(reasons::RUN_NOT_RECORDED, what)).await;
+            }
             if !with_snapshots || snapshot::apply::all_gone(hands, backup).await? {
                 release(hands, backup).await?;
             }
@@ -148,6 +152,21 @@ async fn failed(hands: &Hands, backup: &Backup, why: String) -> Result<(), Error
         hands.events.warning(backup, event_reasons::backup::DELETE_FILES_FAILED, &why).await;
     }
     Ok(())
+}
+
+/// The schedule that made this run and does not know yet that it did. Asked at the server: once the Backup is gone,
+/// nothing tells that the run has been.
+async fn about_to_record(hands: &Hands, backup: &Backup) -> Result<Option<String>, Error> {
+    let (name, of) =
+        (backup.labels().get(labels::BACKUP_SCHEDULE), backup.annotations().get(annotations::SCHEDULE_UID));
+    let (Some(name), Some(of)) = (name, of) else { return Ok(None) };
+    let api = hands.writer.namespaced::<BackupSchedule>(&backup.namespace().unwrap_or_default());
+    let schedule = hands.writer.get(&api, name).await?.filter(|s| s.uid().as_ref() == Some(of));
+    let schedule = schedule.filter(|s| s.metadata.deletion_timestamp.is_none());
+    let own = backup.name_any();
+    let entries = schedule.iter().flat_map(|s| &s.status).flat_map(|s| s.schedules.values());
+    let starting = entries.filter_map(|e| e.starting_backup_name.as_ref()).any(|starting| *starting == own);
+    Ok(starting.then(|| name.clone()))
 }
 
 async fn release(hands: &Hands, backup: &Backup) -> Result<(), Error> {

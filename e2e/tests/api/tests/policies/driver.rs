@@ -23,9 +23,9 @@ async fn ready(stage: &Stage, more: &Value) -> String {
     made_from
 }
 
-/// The writes of the operator in this namespace.
+/// What the operator wrote in this namespace; a write that another one overtook was none.
 fn writes(company: &Company, stage: &Stage) -> Vec<String> {
-    let own = company.proxy.writes().into_iter().filter(|w| w.request.namespace == stage.namespace);
+    let own = company.proxy.writes().into_iter().filter(|w| w.was_done() && w.request.namespace == stage.namespace);
     own.map(|w| format!("{w} {}", w.body)).collect()
 }
 
