@@ -315,6 +315,14 @@ async fn the_journal_tells_versions_ordinals_and_bodies() {
         (0, "get configmaps a", 1, false, false, false),
     ];
     assert_eq!(told, wanted.map(|(n, key, ordinal, b, a, same)| (n, key.to_owned(), ordinal, b, a, same)));
+    let kept = Patch::Merge(json!({"metadata": {"finalizers": ["example.com/kept"]}}));
+    let kept = through.patch("a", &PatchParams::default(), &kept).await.unwrap();
+    through.delete("a", &DeleteParams::default()).await.unwrap();
+    let version = proxy.writes().last().and_then(|e| e.version_after.clone());
+    assert_ne!(version, kept.resource_version());
+    let let_go = Patch::Merge(json!({"metadata": {"resourceVersion": version, "finalizers": null}}));
+    through.patch("a", &PatchParams::default(), &let_go).await.unwrap();
+    assert!(!proxy.writes().last().unwrap().changed_nothing(), "it is gone, with the version it had");
     assert_eq!(all[1].version_before, made.resource_version());
     assert_eq!(all[1].version_after, changed.resource_version());
     assert_eq!(all[1].body_hash, all[3].body_hash);

@@ -200,10 +200,14 @@ async fn forward(
     }
 }
 
-/// The resourceVersion of the object in an answer.
+/// The resourceVersion of the object in an answer; none of one that is gone because its last finalizer was taken off: the
+/// server shows the version it had.
 fn version_of(body: &Bytes) -> Option<String> {
     let json: Value = serde_json::from_slice(body).ok()?;
-    json["metadata"]["resourceVersion"].as_str().map(str::to_owned)
+    let metadata = &json["metadata"];
+    let held = metadata["finalizers"].as_array().is_some_and(|finalizers| !finalizers.is_empty());
+    let gone = metadata.get("deletionTimestamp").is_some() && !held;
+    metadata["resourceVersion"].as_str().filter(|_| !gone).map(str::to_owned)
 }
 
 fn drop_hop_by_hop(headers: &mut HeaderMap) {
