@@ -165,14 +165,17 @@ impl CrashProxy {
     /// The end of a play: takes all faults away; panics with those that have hit nothing, and the journal.
     #[track_caller]
     pub fn assert_fired(&self) {
-        let unfired = self.unfired();
-        self.disarm();
+        let unfired = self.disarm();
         assert!(unfired.is_empty(), "not fired: {}\n{}", unfired.join("; "), self.journal());
     }
 
-    /// Takes all faults away, whether they hit something or not.
-    pub fn disarm(&self) {
-        self.shared.state.lock().unwrap().armed.disarm();
+    /// Takes all faults away; gives those that have hit nothing. The others have, or are about to: a write that is cut
+    /// after it was done may still be on its way.
+    pub fn disarm(&self) -> Vec<String> {
+        let mut state = self.shared.state.lock().unwrap();
+        let unfired = state.armed.unfired();
+        state.armed.disarm();
+        unfired
     }
 
     /// Waits until the link is cut and gives the write at which it was (at once when it already is).

@@ -8,7 +8,7 @@ use std::io::Write;
 use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 use test_kit::crash_proxy::Key;
-use test_kit::{Fault, JournalEntry};
+use test_kit::{CrashProxy, Fault, JournalEntry};
 
 /// Where a run is cut: before or after one request that a plan names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -160,13 +160,15 @@ pub async fn workload<W: Workload>(workload: &W, choice: Choice) {
             proxy.arm(point.fault(&stage.namespace));
         }
         let mut played = std::pin::pin!(workload.play(&stage, company));
-        let cut = tokio::select! {
-            at = proxy.cut() => Some(at),
-            () = &mut played => None,
+        let ended = tokio::select! {
+            _ = proxy.cut() => false,
+            () = &mut played => true,
         };
-        proxy.disarm();
+        let cut = if point.is_some() { cut_by_plan(proxy).await } else { None };
         if cut.is_some() {
             restart(company).await;
+        }
+        if !ended {
             played.await;
         }
         if point.is_some() && cut.is_none() {
@@ -200,6 +202,12 @@ fn writes(stage: &Stage, company: &Company) -> Vec<JournalEntry> {
         of.is_empty() || *of == stage.namespace || of == OPERATOR.0
     };
     company.proxy.writes().into_iter().filter(own).collect()
+}
+
+/// Takes the one armed fault away, and gives the write at which it cut the link, if it did: the end of a play may be
+/// seen before the write that brought it is cut.
+pub async fn cut_by_plan(proxy: &CrashProxy) -> Option<JournalEntry> {
+    if proxy.disarm().is_empty() { Some(proxy.cut().await) } else { None }
 }
 
 /// The operator is killed, if it lives, and comes again to a link that holds.

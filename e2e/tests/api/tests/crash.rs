@@ -222,11 +222,11 @@ async fn run(play: Play, point: Option<&Point>) -> Vec<JournalEntry> {
     };
     proxy.arm(point.fault(&stage.namespace));
     play.begin(&stage).await;
-    let hit = tokio::select! {
-        at = proxy.cut() => Some(at),
-        () = play.end(&stage, company) => None,
-    };
-    proxy.disarm();
+    tokio::select! {
+        _ = proxy.cut() => {}
+        () = play.end(&stage, company) => {}
+    }
+    let hit = crash_points::cut_by_plan(proxy).await;
     if hit.is_some() {
         crash_points::restart(company).await;
         play.end(&stage, company).await;
@@ -249,7 +249,7 @@ async fn at(choice: Choice, play: Play) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn restore_72_a_filled_claim_ends_the_same_whichever_write_the_operator_dies_at() {
-    at(Choice::every(1), Play::Claim(IMMEDIATE)).await;
+    at(Choice::every(3), Play::Claim(IMMEDIATE)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -259,15 +259,15 @@ async fn restore_72_a_claim_that_waited_for_its_consumer_too() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn restore_72_a_claim_with_accounts_too() {
-    at(Choice::every(1).first(8), Play::ClaimWithAccounts).await;
+    at(Choice::every(2).first(8), Play::ClaimWithAccounts).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn restore_72_a_backup_of_a_cluster_too() {
-    at(Choice::every(2), Play::BackupOfCluster).await;
+    at(Choice::every(4), Play::BackupOfCluster).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn restore_72_a_restore_of_a_user_too() {
-    at(Choice::every(2), Play::UserRestore).await;
+    at(Choice::every(4), Play::UserRestore).await;
 }

@@ -127,11 +127,11 @@ async fn run(play: Play, point: Option<&Point>) -> Vec<JournalEntry> {
     };
     proxy.arm(point.fault(&stage.namespace));
     play.begin(&stage).await;
-    let hit = tokio::select! {
-        at = proxy.cut() => Some(at),
-        () = play.end(&stage) => None,
-    };
-    proxy.disarm();
+    tokio::select! {
+        _ = proxy.cut() => {}
+        () = play.end(&stage) => {}
+    }
+    let hit = crash_points::cut_by_plan(proxy).await;
     if hit.is_some() {
         restart(company).await;
         play.end(&stage).await;

@@ -68,5 +68,5 @@ impl Workload for Archive {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_archive_ends_the_same_whichever_write_the_operator_dies_at() {
-    killed(Archive, 4).await;
+    killed(Archive, 6).await;
 }

@@ -35,5 +35,5 @@ impl Workload for ByJob {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backup_by_job_ends_the_same_whichever_write_the_operator_dies_at() {
-    killed(ByJob, 4).await;
+    killed(ByJob, 6).await;
 }

@@ -48,5 +48,5 @@ impl Workload for Deletion {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_deletion_ends_the_same_whichever_write_the_operator_dies_at() {
-    killed(Deletion, 4).await;
+    killed(Deletion, 6).await;
 }

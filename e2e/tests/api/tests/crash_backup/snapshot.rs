@@ -50,5 +50,5 @@ impl Workload for BySnapshot {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backup_by_snapshot_ends_the_same_whichever_write_the_operator_dies_at() {
-    killed(BySnapshot, 4).await;
+    killed(BySnapshot, 6).await;
 }
