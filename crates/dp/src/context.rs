@@ -185,6 +185,7 @@ impl Context {
                 mover_image: args.mover_image.clone(),
                 zero_resources: args.zero_resource_for_unset,
                 worker_account: args.worker_service_account.clone(),
+                placement: args.placement(),
             },
             exec: ExecSettings::new(
                 &args.settings.namespace,
