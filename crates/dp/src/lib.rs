@@ -26,4 +26,5 @@ pub mod restore;
 pub mod retention;
 pub mod schedule;
 pub mod template;
+pub mod turn;
 pub mod wiring;

@@ -1,6 +1,7 @@
 //! Which controller sees what, and how they start.
 
 pub mod caches;
+mod turns;
 mod wakes;
 
 use crate::args::Args;
@@ -8,7 +9,8 @@ use crate::awaited::Awaited;
 use crate::cluster_backup::record::{Legacy, Record};
 use crate::context::{Context, Stores, names_our_source};
 use crate::{
-    actionset, backup, cluster_backup, gc, policy, policy_driver, populate, provider, repo, restore, schedule, template,
+    actionset, backup, cluster_backup, gc, policy, policy_driver, populate, provider, repo, restore, schedule,
+    template, turn,
 };
 use controller_kit::Key;
 use controller_kit::events::Events;
@@ -33,6 +35,7 @@ struct Queues {
     restores: Arc<Queue>,
     schedules: Arc<Queue>,
     templates: Arc<Queue>,
+    turns: Arc<Queue>,
 }
 
 /// Starts every controller, as leader. `legacy` is what the leader before left about deleted Clusters, and where it is kept.
@@ -45,11 +48,12 @@ pub fn start_controllers(
 ) {
     let (record, left) = legacy;
     stores.departures.resume(left.pending);
-    let queues = Queues::default();
+    let context = Arc::new(Context::new(args, stores));
+    let queues = Queues { turns: Arc::clone(context.turns.queue()), ..Queues::default() };
     let held = gc::HeldByRestores::default();
     wakes::wake_by_events(stores, &queues, &held);
+    turns::follow(stores, &context);
     seed(stores, &queues);
-    let context = Arc::new(Context::new(args, stores));
     let writer = |manager| Writer::new(runtime.client.clone(), manager, runtime.metrics.clone());
     let events = |controller| Events::new(runtime.client.clone(), controller, &runtime.settings.identity);
     macro_rules! start {
@@ -88,6 +92,7 @@ pub fn start_controllers(
             },
         }
     );
+    start!("turn", turns, turn::reconcile, Arc::clone(&queues.backups));
     start!(
         "schedule",
         schedules,
