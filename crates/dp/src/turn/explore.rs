@@ -315,12 +315,15 @@ impl World {
             assert!(reason, "{} of {} waits for nothing", backup.name_any(), waiting.len());
             let told = backup.status.as_ref().and_then(|s| s.conditions.first()).map(|c| c.reason.as_str());
             assert_eq!(told, Some(crate::reasons::WAITING_FOR_TURN));
+            let held = self.turns.held(backup).map(|held| super::place::message(&held));
+            let said = backup.status.as_ref().and_then(|s| s.conditions.first()).map(|c| c.message.clone());
+            assert_eq!(said, held, "what {} is told", backup.name_any());
         }
     }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
     fn never_over_a_limit_and_nobody_is_forgotten(

@@ -101,7 +101,9 @@ impl Turns {
     /// Asks for a turn for each of these Jobs of a Backup. Who has it must say so by [`Turns::sending`] before the write
     /// that takes it, else it goes back with [`Turns::looked`]. Who has not waits from now on.
     pub fn ask(&self, backup: &Backup, jobs: &[JobOf]) -> Vec<Verdict> {
-        self.state().ask(backup, jobs)
+        let (verdicts, changed) = self.state().ask(backup, jobs);
+        self.poke(changed);
+        verdicts
     }
 
     /// The write that takes the turns of this look is about to be made, for this version of the Backup.

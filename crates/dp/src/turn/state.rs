@@ -166,17 +166,17 @@ impl State {
         self.decide().get(&(uid.to_owned(), String::new())).cloned()
     }
 
-    /// See [`super::Turns::ask`].
-    pub fn ask(&mut self, backup: &Backup, jobs: &[JobOf]) -> Vec<Verdict> {
+    /// See [`super::Turns::ask`]; true if others may be concerned.
+    pub fn ask(&mut self, backup: &Backup, jobs: &[JobOf]) -> (Vec<Verdict>, bool) {
         if !jobs.iter().flat_map(JobOf::resources).any(|r| self.limits.of(&r).is_some()) {
-            return vec![Verdict::Turn; jobs.len()];
+            return (vec![Verdict::Turn; jobs.len()], false);
         }
         let uid = backup.uid().unwrap_or_default();
         self.back(&uid);
         let own = self.claims.get(&uid).map(|c| c.jobs.clone()).unwrap_or_default();
         let others = own.into_iter().filter(|o| jobs.iter().all(|j| j.action != o.action));
         let asked = Claim::new(backup, others.chain(jobs.iter().cloned()).collect());
-        self.put(uid.clone(), Some(asked));
+        let changed = self.put(uid.clone(), Some(asked));
         let decision = self.decide();
         let verdict = |job: &JobOf| {
             let id = (uid.clone(), job.action.clone());
@@ -188,7 +188,13 @@ impl State {
             self.granted.entry((uid.clone(), job.action.clone())).or_insert(grant);
             self.decision = None;
         }
-        verdicts
+        // What it is told now is not told again.
+        let held =
+            verdicts.iter().find_map(|v| if let Verdict::Held(held) = v { Some(place::message(held)) } else { None });
+        if let (Some(claim), Some(_)) = (self.claims.get_mut(&uid), &held) {
+            claim.told = held;
+        }
+        (verdicts, changed)
     }
 
     /// See [`super::Turns::sending`].
