@@ -64,6 +64,18 @@ async fn limit(stage: &Stage, repo: &str, limit: &str) {
     api.patch(repo, &PatchParams::default(), &Patch::Merge(patch)).await.expect("patch");
 }
 
+/// A Backup that is younger than all that are there: their age is known in whole seconds.
+async fn younger(stage: &Stage, name: &str) {
+    let all = dp(&stage.client, "Backup", &stage.namespace).list(&ListParams::default()).await.expect("list Backups");
+    let newest = all.items.iter().filter_map(ResourceExt::creation_timestamp).map(|t| t.0.as_second()).max();
+    wait::eventually(PATIENCE, "the next second", async || {
+        let now = test_kit::clock::now().as_second();
+        if newest.is_none_or(|newest| newest < now) { Ok(()) } else { Err(now.to_string()) }
+    })
+    .await;
+    backup(stage, name, |_| {}).await;
+}
+
 async fn status(stage: &Stage, name: &str) -> Value {
     dp(&stage.client, "Backup", &stage.namespace).get(name).await.expect("the Backup").data["status"].clone()
 }
@@ -109,13 +121,13 @@ async fn in_a_repository() {
     };
 
     // Whose namespace runs nothing goes first, although the others were there before.
-    backup(&many, "m1", |_| {}).await;
+    younger(&many, "m1").await;
     until_job(&many, "dp-backup-0-m1").await;
-    backup(&many, "m2", |_| {}).await;
+    younger(&many, "m2").await;
     until_says(&many, "m2", TURN, &in_line(1, 1)).await;
-    backup(&many, "m3", |_| {}).await;
+    younger(&many, "m3").await;
     until_says(&many, "m3", TURN, &in_line(2, 2)).await;
-    backup(&one, "o1", |_| {}).await;
+    younger(&one, "o1").await;
     until_says(&one, "o1", TURN, &in_line(1, 3)).await;
     until_says(&many, "m2", TURN, &in_line(2, 3)).await;
     until_says(&many, "m3", TURN, &in_line(3, 3)).await;
@@ -136,7 +148,7 @@ async fn in_a_repository() {
 
     // A new process knows it all from the objects.
     company.operator.lock().await.restart().await;
-    backup(&many, "m4", |_| {}).await;
+    younger(&many, "m4").await;
     until_says(&many, "m4", TURN, &in_line(3, 3)).await;
     until_says(&many, "m2", TURN, &in_line(1, 3)).await;
     alone(&both, "-o1-").await;
@@ -154,7 +166,7 @@ async fn in_a_repository() {
     until_gone(&many, "Backup", "m2").await;
 
     // One that waits and is deleted leaves the queue; a higher limit lets the next begin.
-    backup(&many, "m5", |_| {}).await;
+    younger(&many, "m5").await;
     until_says(&many, "m5", TURN, &in_line(2, 2)).await;
     delete(&many, "Backup", "m4").await;
     until_gone(&many, "Backup", "m4").await;
@@ -176,7 +188,7 @@ async fn on_a_node() {
     policy(&stage, &actions, |spec| spec["target"]["podSelector"]["strategy"] = json!("All")).await;
     ends(company, &stage, "dp-backup-", Outcome::Hold);
     company.operator.lock().await.restart_with(|b| b.env("HOLDFAST_MAX_JOBS_PER_NODE", "1")).await;
-    backup(&stage, "b", |_| {}).await;
+    younger(&stage, "b").await;
     until_job(&stage, "dp-backup-0-b").await;
     let of_node = "place 1 of 1 in the queue of node node-a, which runs 1 of at most 1";
     until_says(&stage, "b", TURN, of_node).await;
@@ -186,7 +198,7 @@ async fn on_a_node() {
     assert!(seen["actions"][1]["queue"]["since"].is_string(), "{seen}");
     alone(&[&stage], "dp-backup-0-b").await;
     company.operator.lock().await.restart().await;
-    backup(&stage, "c", |_| {}).await;
+    younger(&stage, "c").await;
     until_says(&stage, "c", TURN, "place 2 of 2 in the queue of node node-a").await;
     alone(&[&stage], "dp-backup-0-b").await;
     ends(company, &stage, "dp-backup-0-b", Outcome::succeed());
