@@ -1,16 +1,15 @@
 //! Flags of the dp operator. Flag wins over environment, environment over default.
 
 use crate::account::cipher::EncryptionKey;
+use crate::action::placement::{self, Placement};
 use crate::policy_driver::encryption;
 use api_types::contract::config;
 use api_types::dp::EncryptionAlgorithm;
 use controller_kit::run::Settings;
-use k8s_openapi::api::core::v1::SecretKeySelector;
+use k8s_openapi::api::core::v1::{Affinity, SecretKeySelector};
 
-/// Backs up and restores databases on Kubernetes: BackupRepos, Backups, Restores, and claims whose
-/// dataSourceRef names a Backup.
-#[derive(clap::Parser, Clone, Debug)]
-#[command(name = "holdfast-dp", version, about, long_about = None)]
+/// Flags of the operator.
+#[derive(clap::Args, Clone, Debug)]
 pub struct Args {
     /// Flags every operator has.
     #[command(flatten)]
@@ -21,13 +20,25 @@ pub struct Args {
     /// Give containers without requests a limit of zero, so that no LimitRange chooses for them.
     #[arg(long, env = config::ZERO_RESOURCE_FOR_UNSET, default_value_t = true, action = clap::ArgAction::Set)]
     pub zero_resource_for_unset: bool,
+    /// Tolerations of pods that need not run beside a database, JSON as in a pod's spec.
+    #[arg(long, env = config::CM_TOLERATIONS, value_parser = placement::tolerations, default_value = "")]
+    pub tolerations: placement::Tolerations,
+    /// Affinity of those pods, JSON.
+    #[arg(long, env = config::CM_AFFINITY, value_parser = placement::affinity, default_value = "")]
+    pub affinity: Affinity,
+    /// Node selector of those pods, JSON.
+    #[arg(long, env = config::CM_NODE_SELECTOR, value_parser = placement::node_selector, default_value = "")]
+    pub node_selector: placement::NodeSelector,
     /// Service account that action pods run under, made in each namespace.
     #[arg(long, env = config::WORKER_SERVICE_ACCOUNT_NAME, default_value = config::DEFAULT_WORKER_SERVICE_ACCOUNT)]
     pub worker_service_account: String,
     /// ClusterRole bound to that account.
     #[arg(long, env = config::WORKER_CLUSTER_ROLE_NAME, default_value = config::DEFAULT_WORKER_CLUSTER_ROLE)]
     pub worker_cluster_role: String,
-    /// Image with kubectl for actions inside database pods; the mover's, which brings a client of its own, when empty.
+    /// This operator's own image: it brings the client of actions inside database pods.
+    #[arg(long, env = "HOLDFAST_IMAGE", default_value = concat!("docker.io/local/holdfast-dp:", env!("CARGO_PKG_VERSION")))]
+    pub own_image: String,
+    /// Image with kubectl for actions inside database pods; this operator's own when empty.
     #[arg(long, env = config::TOOLS_IMAGE)]
     pub tools_image: Option<String>,
     /// Service account of those actions, in this operator's namespace.
@@ -78,4 +89,15 @@ pub struct Args {
     /// act at once; empty to leave it alone.
     #[arg(long, env = "HOLDFAST_FOREIGN_LEASE", default_value = "")]
     pub foreign_lease: String,
+}
+
+impl Args {
+    /// Where pods run that are bound to no node.
+    pub fn placement(&self) -> Placement {
+        Placement {
+            tolerations: self.tolerations.0.clone(),
+            affinity: Some(self.affinity.clone()).filter(|a| *a != Affinity::default()),
+            node_selector: self.node_selector.0.clone(),
+        }
+    }
 }

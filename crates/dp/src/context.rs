@@ -188,11 +188,12 @@ impl Context {
                 mover_image: args.mover_image.clone(),
                 zero_resources: args.zero_resource_for_unset,
                 worker_account: args.worker_service_account.clone(),
+                placement: args.placement(),
             },
             exec: ExecSettings::new(
                 &args.settings.namespace,
                 args.tools_image.as_deref(),
-                &args.mover_image,
+                &args.own_image,
                 &args.exec_worker_service_account,
             ),
             limits: Limits {

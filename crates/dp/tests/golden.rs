@@ -71,6 +71,7 @@ fn the_archive_is_that_of_the_reference_but_for_its_sidecar_and_selector() {
         mover_image: "local/datasafed:1".into(),
         zero_resources: true,
         worker_account: "kubeblocks-dataprotection-worker".into(),
+        placement: dp::action::placement::Placement::default(),
     };
     let status: &BackupStatus = backup.status.as_ref().unwrap();
     let method = status.backup_method.as_ref().unwrap();
@@ -117,7 +118,7 @@ fn the_exec_job_is_that_of_the_reference_but_for_its_owner_and_its_rights() {
         "dataprotection.kubeblocks.io/backup-repo-name": "repo2", "dataprotection.kubeblocks.io/backup-type": "Full"});
     let backup = backup("f1", "9f214f22-92f2-4cf0-93e6-f16db727b7fc", &labels);
     let settings =
-        ExecSettings::new("default", Some("tools:1"), "local/datasafed:1", "kubeblocks-dataprotection-exec-worker");
+        ExecSettings::new("default", Some("tools:1"), "local/holdfast-dp:1", "kubeblocks-dataprotection-exec-worker");
     let exec = of(json!({"command": ["sh", "-c", "echo pre"]}));
     let job = build::exec::job(&backup, "dp-prebackup-0-0", &exec, &app(), None, &settings, true);
     let ours = serde_json::to_value(job).unwrap();

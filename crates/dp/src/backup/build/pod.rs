@@ -91,6 +91,8 @@ pub fn spec(
     };
     if on_node {
         place_beside(&mut spec, from);
+    } else {
+        settings.placement.apply(&mut spec);
     }
     mover::inject(&mut spec, storage, &settings.mover_image, settings.zero_resources);
     if let Some(first) = spec.containers.first_mut() {
