@@ -110,10 +110,9 @@ pub async fn begin(
         )));
     };
     let of = chains.iter().find(|c| c.iter().any(|s| s.name == name));
-    let node = pod.spec.as_ref().and_then(|s| s.node_name.as_deref());
-    if of.is_some_and(|chain| {
-        chain::is_fresh(chain, &recorded.actions) && turn::moved(&context.turns, next, chain, node)
-    }) {
+    let on = pod.spec.as_ref().and_then(|s| s.node_name.as_deref());
+    if of.is_some_and(|chain| chain::is_fresh(chain, &recorded.actions) && turn::moved(&context.turns, next, chain, on))
+    {
         return Ok(Ok(())); // the change of the status brings the look that asks for the turn
     }
     let Some(method) = &recorded.backup_method else {

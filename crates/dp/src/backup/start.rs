@@ -47,7 +47,7 @@ pub async fn start(hands: &Hands, seen: &Observed, ready: Ready, context: &Conte
     let all = turn::jobs(&ready, &chosen);
     let jobs = match turn::take(&context.turns, backup, all) {
         Ok(jobs) => jobs,
-        Err((first, held)) => return turn::wait(hands, backup, &first, &held).await,
+        Err(held) => return turn::wait(hands, backup, &held.0, &held.1).await,
     };
     let origin = Origin { writer: &hands.writer, events: &hands.events, keys: &context.keys };
     let Some(backup) = origin.record(backup, &chosen).await? else {

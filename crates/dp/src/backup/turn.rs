@@ -1,4 +1,4 @@
-//! A backup asks for its turn, and says where it stands (ADR 0026). What a turn is, is decided in [`crate::turn`].
+//! A backup asks for its turn, and says where it stands (ADR 0025). What a turn is, is decided in [`crate::turn`].
 
 use super::apply::Hands;
 use super::chain::{self, Chain, Next, Work};
@@ -34,14 +34,17 @@ pub fn jobs(ready: &Ready, chosen: &[Chosen]) -> Vec<JobOf> {
     chains.iter().enumerate().filter_map(job).collect()
 }
 
+/// The first Job of a backup that has to wait, and what holds it.
+pub type Wait = (JobOf, Held);
+
 /// Takes the turn of the first of these Jobs, and that of the others where it has come too; each with whether it has.
-/// Else what the first is, and what holds it.
-pub fn take(turns: &Turns, backup: &Backup, jobs: Vec<JobOf>) -> Result<Vec<(JobOf, bool)>, (JobOf, Held)> {
+/// Else what is waited for.
+pub fn take(turns: &Turns, backup: &Backup, jobs: Vec<JobOf>) -> Result<Vec<(JobOf, bool)>, Box<Wait>> {
     let mut all = jobs.into_iter();
     let Some(first) = all.next() else { return Ok(vec![]) };
     let unnamed = JobOf { action: String::new(), ..first.clone() };
     if let Some(Verdict::Held(held)) = turns.ask(backup, std::slice::from_ref(&unnamed)).pop() {
-        return Err((unnamed, held));
+        return Err(Box::new((unnamed, held)));
     }
     let others: Vec<JobOf> = all.collect();
     let verdicts = turns.ask(backup, &others);

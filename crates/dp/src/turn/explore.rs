@@ -237,7 +237,7 @@ impl World {
             return false;
         }
         let key = self.turns.queue().take().now_or_never().unwrap();
-        self.due.extend(self.turns.to_wake().into_iter().map(|key| key.name));
+        self.due.extend(self.turns.concerned().into_iter().map(|key| key.name));
         self.turns.queue().done(&key);
         true
     }

@@ -1,4 +1,4 @@
-//! Turns: at most so many Jobs of backups at once in a repository and on a node (ADR 0026).
+//! Turns: at most so many Jobs of backups at once in a repository and on a node (ADR 0025).
 //!
 //! In: the Backups and BackupRepos of the caches. Out: whose turn it is, and everybody else's place. What is known here is
 //! derived from the objects and can be lost at any time, but for one thing: a turn that was given counts until the cache
@@ -36,7 +36,7 @@ pub struct Turns {
 
 /// Wakes the Backups whose turn has come, and those whose place is told otherwise than it is.
 pub async fn reconcile(_: Key, context: Arc<Context>, backups: Arc<Queue>) -> Result<Again, Error> {
-    for key in context.turns.to_wake() {
+    for key in context.turns.concerned() {
         backups.add(key);
     }
     Ok(Again::OnEvent)
@@ -124,8 +124,8 @@ impl Turns {
     }
 
     /// Backups whose turn it is, and those whose status tells another place than theirs.
-    pub fn to_wake(&self) -> Vec<Key> {
-        self.state().to_wake()
+    pub fn concerned(&self) -> Vec<Key> {
+        self.state().concerned()
     }
 }
 

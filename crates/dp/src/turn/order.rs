@@ -118,7 +118,7 @@ struct Node<'a> {
 
 /// Decides for all Jobs at once. `granted` had their turn although their claims do not show it yet; Backups of `aside`
 /// wait, but nobody waits for them.
-pub fn decide(
+pub(super) fn decide(
     claims: &HashMap<String, Claim>,
     granted: &HashSet<Id>,
     aside: &HashSet<String>,

@@ -17,7 +17,7 @@ struct Grant {
     /// The version of the Backup that was looked at.
     seen: Option<String>,
     /// The version of it that the write was made for, once that is under way.
-    written: Option<Option<String>>,
+    written: Option<String>,
     /// That write was tried before, and nobody knows what became of it.
     again: bool,
 }
@@ -74,7 +74,7 @@ impl State {
     /// Turns that the cache shows as taken, or that can not be taken any more: the write was made for a version that the
     /// Backup no longer has.
     fn settle(&mut self, uid: &str, backup: &Backup, fresh: bool, claim: Option<&Claim>) -> bool {
-        let version = backup.resource_version();
+        let version = backup.resource_version().unwrap_or_default();
         let before = self.granted.len();
         self.granted.retain(|(of, action), grant| {
             if of != uid {
@@ -82,7 +82,8 @@ impl State {
             }
             let shown = claim.and_then(|c| c.jobs.iter().find(|job| job.action == *action));
             let open = if fresh { true } else { shown.is_some_and(|job| !job.at_work) };
-            let possible = grant.written.as_ref().is_none_or(|w| *w == version || grant.seen == version);
+            let possible =
+                grant.written.as_ref().is_none_or(|w| *w == version || grant.seen.as_ref() == Some(&version));
             open && possible
         });
         before != self.granted.len()
@@ -204,7 +205,7 @@ impl State {
         for job in &claim.jobs {
             let Some(grant) = self.granted.get_mut(&(uid.clone(), job.action.clone())) else { continue };
             grant.again |= grant.written.is_some();
-            grant.written = Some(backup.resource_version());
+            grant.written = Some(backup.resource_version().unwrap_or_default());
             for resource in job.resources() {
                 self.served.insert((resource, claim.lane.clone()), now);
             }
@@ -241,8 +242,8 @@ impl State {
         changed
     }
 
-    /// See [`super::Turns::to_wake`].
-    pub fn to_wake(&mut self) -> Vec<Key> {
+    /// See [`super::Turns::concerned`].
+    pub fn concerned(&mut self) -> Vec<Key> {
         let decision = self.decide();
         let due = |(uid, claim): (&String, &Claim)| {
             let verdict = |job: &JobOf| decision.get(&(uid.clone(), job.action.clone()));

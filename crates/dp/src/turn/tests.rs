@@ -29,6 +29,7 @@ fn running(actions: &Value) -> Value {
         "actions": actions})
 }
 
+#[allow(clippy::needless_pass_by_value)] // literals of `json!`
 fn action(name: &str, phase: &str, queue: Option<Value>) -> Value {
     json!({"name": name, "phase": phase, "actionType": "Job", "queue": queue})
 }

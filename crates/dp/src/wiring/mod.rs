@@ -51,9 +51,7 @@ pub fn start_controllers(
     let context = Arc::new(Context::new(args, stores));
     let queues = Queues { turns: Arc::clone(context.turns.queue()), ..Queues::default() };
     let held = gc::HeldByRestores::default();
-    wakes::wake_by_events(stores, &queues, &held);
-    turns::follow(stores, &context);
-    seed(stores, &queues);
+    connect(stores, &queues, &held, &context);
     let writer = |manager| Writer::new(runtime.client.clone(), manager, runtime.metrics.clone());
     let events = |controller| Events::new(runtime.client.clone(), controller, &runtime.settings.identity);
     macro_rules! start {
@@ -148,6 +146,13 @@ pub fn start_controllers(
     }
     let (keys, writer, stop) = (Arc::clone(&context.keys), writer("holdfast-dp/account"), runtime.stop.clone());
     controllers.spawn(async move { keys.prepare(&writer, stop).await });
+}
+
+/// From here on events wake; what is there already is looked at once.
+fn connect(stores: &Stores, queues: &Queues, held: &gc::HeldByRestores, context: &Arc<Context>) {
+    wakes::wake_by_events(stores, queues, held);
+    turns::follow(stores, context);
+    seed(stores, queues);
 }
 
 /// Deletions of Clusters that nobody saw since the leader before.

@@ -1,4 +1,4 @@
-//! So many Jobs of backups at once in a repository and on a node (ADR 0026). One test, since the operator is killed in it and
+//! So many Jobs of backups at once in a repository and on a node (ADR 0025). One test, since the operator is killed in it and
 //! started with other settings.
 
 use e2e_api::backups::{backup, database, delete, jobs, policy, until_backup, until_gone, until_job, until_says};
