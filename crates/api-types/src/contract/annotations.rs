@@ -174,6 +174,8 @@ keys! {
     MAX_BACKUPS = "holdfast.dev/max-backups";
     /// Token of the user on a BackupRepo: check it now.
     RECHECK = "holdfast.dev/recheck";
+    /// On a BackupRepo: how many Jobs of backups write to it at once; `0` is no limit. Wins over the operator's setting.
+    MAX_CONCURRENT_JOBS = "holdfast.dev/max-concurrent-jobs";
     /// `aead-v1` on a BackupRepo: encrypted backups made from now on are authenticated envelopes.
     ENVELOPE = "holdfast.dev/envelope";
     /// On the pod of an action: the Backup as JSON, for the wrapper to save it beside the data.
