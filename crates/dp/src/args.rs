@@ -51,6 +51,13 @@ pub struct Args {
     /// annotation holdfast.dev/action-deadline of a Backup wins.
     #[arg(long, env = "HOLDFAST_ACTION_DEADLINE_SECONDS", default_value_t = 86400)]
     pub action_deadline_seconds: u32,
+    /// Jobs of backups that write to one BackupRepo at once; the others wait for their turn. 0 is no limit. Annotation
+    /// holdfast.dev/max-concurrent-jobs of a BackupRepo wins.
+    #[arg(long, env = "HOLDFAST_MAX_JOBS_PER_REPO", default_value_t = 0)]
+    pub max_jobs_per_repo: u32,
+    /// Jobs of backups that run at once beside database pods of one node; the others wait for their turn. 0 is no limit.
+    #[arg(long, env = "HOLDFAST_MAX_JOBS_PER_NODE", default_value_t = 0)]
+    pub max_jobs_per_node: u32,
     /// Service accounts that a Restore may name, comma separated; none when empty.
     #[arg(long, env = "HOLDFAST_ALLOWED_SERVICE_ACCOUNTS", value_delimiter = ',')]
     pub allowed_service_accounts: Vec<String>,
