@@ -1,7 +1,7 @@
 //! Backups by volume snapshots, with the kinds as a cluster that has them serves them (behaviour-backup §3.11, D16, D29).
 
 use e2e_api::backups::{
-    actions, backup, database, delete, exec_jobs, job_names, policy, until_backup, until_gone, until_job, until_says,
+    actions, backup, database, delete, exec_jobs, job_names, until_backup, until_gone, until_job, until_says,
     until_status,
 };
 use e2e_api::populate::pods_end;
