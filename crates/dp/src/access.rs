@@ -85,5 +85,6 @@ pub const TABLE: &[Rule] = &[
     rule(Reach::Worker, DP, &["backups/status"], &["get", "patch", "update"]),
     rule(Reach::Worker, "", &["configmaps"], &["create", "get", "list", "patch", "update", "delete"]),
     rule(Reach::Exec, "", &["pods"], &["get"]),
-    rule(Reach::Exec, "", &["pods/exec"], &["create"]),
+    // A WebSocket is opened with a GET, and newer API servers ask for both.
+    rule(Reach::Exec, "", &["pods/exec"], &["get", "create"]),
 ];

@@ -7,10 +7,8 @@ use api_types::dp::EncryptionAlgorithm;
 use controller_kit::run::Settings;
 use k8s_openapi::api::core::v1::SecretKeySelector;
 
-/// Backs up and restores databases on Kubernetes: BackupRepos, Backups, Restores, and claims whose
-/// dataSourceRef names a Backup.
-#[derive(clap::Parser, Clone, Debug)]
-#[command(name = "holdfast-dp", version, about, long_about = None)]
+/// Flags of the operator.
+#[derive(clap::Args, Clone, Debug)]
 pub struct Args {
     /// Flags every operator has.
     #[command(flatten)]
@@ -27,7 +25,10 @@ pub struct Args {
     /// ClusterRole bound to that account.
     #[arg(long, env = config::WORKER_CLUSTER_ROLE_NAME, default_value = config::DEFAULT_WORKER_CLUSTER_ROLE)]
     pub worker_cluster_role: String,
-    /// Image with kubectl for actions inside database pods; the mover's, which brings a client of its own, when empty.
+    /// This operator's own image: it brings the client of actions inside database pods.
+    #[arg(long, env = "HOLDFAST_IMAGE", default_value = concat!("docker.io/local/holdfast-dp:", env!("CARGO_PKG_VERSION")))]
+    pub own_image: String,
+    /// Image with kubectl for actions inside database pods; this operator's own when empty.
     #[arg(long, env = config::TOOLS_IMAGE)]
     pub tools_image: Option<String>,
     /// Service account of those actions, in this operator's namespace.

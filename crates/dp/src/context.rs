@@ -189,7 +189,7 @@ impl Context {
             exec: ExecSettings::new(
                 &args.settings.namespace,
                 args.tools_image.as_deref(),
-                &args.mover_image,
+                &args.own_image,
                 &args.exec_worker_service_account,
             ),
             limits: Limits {

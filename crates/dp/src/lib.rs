@@ -15,6 +15,7 @@ pub mod context;
 pub mod error;
 pub mod gc;
 mod kind;
+pub mod kubectl;
 pub mod metrics;
 pub mod policy;
 pub mod policy_driver;

@@ -7,12 +7,34 @@ use controller_kit::writes::Writer;
 use dp::args::Args;
 use dp::cluster_backup::record::Record;
 use dp::context::Stores;
+use dp::kubectl::{self, Kubectl};
 use dp::metrics::Backups;
 use dp::wiring;
 use std::process::ExitCode;
 
+/// Backs up and restores databases on Kubernetes: BackupRepos, Backups, Restores, and claims whose
+/// dataSourceRef names a Backup.
+#[derive(Parser)]
+#[command(name = "holdfast-dp", version)]
+#[command(args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(flatten)]
+    args: Args,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Runs a command inside a pod, as the Jobs of exec actions do.
+    Kubectl(Kubectl),
+}
+
 fn main() -> ExitCode {
-    to_the_end(run(Args::parse()))
+    match Cli::parse() {
+        Cli { command: Some(Command::Kubectl(call)), .. } => kubectl::run(call),
+        Cli { args, command: None } => to_the_end(run(args)),
+    }
 }
 
 async fn run(args: Args) -> Result<(), RunError> {

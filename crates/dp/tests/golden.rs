@@ -117,7 +117,7 @@ fn the_exec_job_is_that_of_the_reference_but_for_its_owner_and_its_rights() {
         "dataprotection.kubeblocks.io/backup-repo-name": "repo2", "dataprotection.kubeblocks.io/backup-type": "Full"});
     let backup = backup("f1", "9f214f22-92f2-4cf0-93e6-f16db727b7fc", &labels);
     let settings =
-        ExecSettings::new("default", Some("tools:1"), "local/datasafed:1", "kubeblocks-dataprotection-exec-worker");
+        ExecSettings::new("default", Some("tools:1"), "local/holdfast-dp:1", "kubeblocks-dataprotection-exec-worker");
     let exec = of(json!({"command": ["sh", "-c", "echo pre"]}));
     let job = build::exec::job(&backup, "dp-prebackup-0-0", &exec, &app(), None, &settings, true);
     let ours = serde_json::to_value(job).unwrap();

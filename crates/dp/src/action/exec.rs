@@ -5,7 +5,7 @@
 pub struct ExecSettings {
     /// The operator's namespace.
     pub namespace: String,
-    /// `KUBEBLOCKS_TOOLS_IMAGE`, or the mover's.
+    /// `KUBEBLOCKS_TOOLS_IMAGE`, or the operator's own.
     pub image: String,
     /// The client in that image.
     pub kubectl: Vec<String>,
@@ -14,13 +14,13 @@ pub struct ExecSettings {
 }
 
 impl ExecSettings {
-    /// The image of the mover brings a client of its own; any other has `kubectl`.
-    pub fn new(namespace: &str, tools_image: Option<&str>, mover_image: &str, account: &str) -> Self {
-        let tools = tools_image.filter(|image| !image.is_empty() && *image != mover_image);
-        let kubectl = if tools.is_some() { vec!["kubectl"] } else { vec!["/datasafed", "kubectl"] };
+    /// The operator's own image brings a client ([`crate::kubectl`]); any other has `kubectl`.
+    pub fn new(namespace: &str, tools_image: Option<&str>, own_image: &str, account: &str) -> Self {
+        let tools = tools_image.filter(|image| !image.is_empty() && *image != own_image);
+        let kubectl = if tools.is_some() { vec!["kubectl"] } else { vec!["/holdfast-dp", "kubectl"] };
         ExecSettings {
             namespace: namespace.into(),
-            image: tools.unwrap_or(mover_image).into(),
+            image: tools.unwrap_or(own_image).into(),
             kubectl: kubectl.into_iter().map(String::from).collect(),
             account: account.into(),
         }
