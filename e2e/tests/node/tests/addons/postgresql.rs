@@ -38,7 +38,8 @@ async fn archived_past(node: &Node, name: &str, moment: &str) -> Value {
     let status = &archive["status"];
     assert_eq!(status["phase"], "Running", "{status:#}");
     assert!(text(&status["totalSize"]).parse::<u64>().is_ok_and(|bytes| bytes > 0), "{status:#}");
-    assert!(text(&status["timeRange"]["start"]) <= text(&status["timeRange"]["end"]), "{status:#}");
+    let range = &status["timeRange"];
+    assert!(text(&range["start"]) <= text(&range["end"]), "{range}");
     assert_eq!(status.get("expiration"), None, "what is being written does not expire");
     archive
 }
