@@ -1,11 +1,12 @@
 //! Flags of the dp operator. Flag wins over environment, environment over default.
 
 use crate::account::cipher::EncryptionKey;
+use crate::action::placement::{self, Placement};
 use crate::policy_driver::encryption;
 use api_types::contract::config;
 use api_types::dp::EncryptionAlgorithm;
 use controller_kit::run::Settings;
-use k8s_openapi::api::core::v1::SecretKeySelector;
+use k8s_openapi::api::core::v1::{Affinity, SecretKeySelector};
 
 /// Flags of the operator.
 #[derive(clap::Args, Clone, Debug)]
@@ -19,6 +20,15 @@ pub struct Args {
     /// Give containers without requests a limit of zero, so that no LimitRange chooses for them.
     #[arg(long, env = config::ZERO_RESOURCE_FOR_UNSET, default_value_t = true, action = clap::ArgAction::Set)]
     pub zero_resource_for_unset: bool,
+    /// Tolerations of pods that need not run beside a database, JSON as in a pod's spec.
+    #[arg(long, env = config::CM_TOLERATIONS, value_parser = placement::tolerations, default_value = "")]
+    pub tolerations: placement::Tolerations,
+    /// Affinity of those pods, JSON.
+    #[arg(long, env = config::CM_AFFINITY, value_parser = placement::affinity, default_value = "")]
+    pub affinity: Affinity,
+    /// Node selector of those pods, JSON.
+    #[arg(long, env = config::CM_NODE_SELECTOR, value_parser = placement::node_selector, default_value = "")]
+    pub node_selector: placement::NodeSelector,
     /// Service account that action pods run under, made in each namespace.
     #[arg(long, env = config::WORKER_SERVICE_ACCOUNT_NAME, default_value = config::DEFAULT_WORKER_SERVICE_ACCOUNT)]
     pub worker_service_account: String,
@@ -41,6 +51,13 @@ pub struct Args {
     /// annotation holdfast.dev/action-deadline of a Backup wins.
     #[arg(long, env = "HOLDFAST_ACTION_DEADLINE_SECONDS", default_value_t = 86400)]
     pub action_deadline_seconds: u32,
+    /// Jobs of backups that write to one BackupRepo at once; the others wait for their turn. 0 is no limit. Annotation
+    /// holdfast.dev/max-concurrent-jobs of a BackupRepo wins.
+    #[arg(long, env = "HOLDFAST_MAX_JOBS_PER_REPO", default_value_t = 0)]
+    pub max_jobs_per_repo: u32,
+    /// Jobs of backups that run at once beside database pods of one node; the others wait for their turn. 0 is no limit.
+    #[arg(long, env = "HOLDFAST_MAX_JOBS_PER_NODE", default_value_t = 0)]
+    pub max_jobs_per_node: u32,
     /// Service accounts that a Restore may name, comma separated; none when empty.
     #[arg(long, env = "HOLDFAST_ALLOWED_SERVICE_ACCOUNTS", value_delimiter = ',')]
     pub allowed_service_accounts: Vec<String>,
@@ -72,4 +89,15 @@ pub struct Args {
     /// act at once; empty to leave it alone.
     #[arg(long, env = "HOLDFAST_FOREIGN_LEASE", default_value = "")]
     pub foreign_lease: String,
+}
+
+impl Args {
+    /// Where pods run that are bound to no node.
+    pub fn placement(&self) -> Placement {
+        Placement {
+            tolerations: self.tolerations.0.clone(),
+            affinity: Some(self.affinity.clone()).filter(|a| *a != Affinity::default()),
+            node_selector: self.node_selector.0.clone(),
+        }
+    }
 }

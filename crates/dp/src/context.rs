@@ -10,6 +10,7 @@ use crate::cluster::{Cluster, Component, ComponentDefinition};
 use crate::cluster_backup::departures::Departures;
 use crate::policy_driver;
 use crate::schedule::plan::Settings as ScheduleSettings;
+use crate::turn::Turns;
 use api_types::contract::{annotations, labels, names::POPULATE_PREFIX};
 use api_types::dp::{
     ActionSet, Backup, BackupPolicy, BackupPolicyTemplate, BackupRepo, BackupSchedule, EncryptionConfig, GROUP,
@@ -162,6 +163,8 @@ pub struct Context {
     pub workers: Workers,
     /// How long after a failed pre-check of a repository the next is made.
     pub check_retry: SignedDuration,
+    /// Whose turn it is where Jobs are limited.
+    pub turns: Turns,
     /// How schedules run.
     pub schedules: ScheduleSettings,
     /// Keys that accounts are encrypted with.
@@ -185,6 +188,7 @@ impl Context {
                 mover_image: args.mover_image.clone(),
                 zero_resources: args.zero_resource_for_unset,
                 worker_account: args.worker_service_account.clone(),
+                placement: args.placement(),
             },
             exec: ExecSettings::new(
                 &args.settings.namespace,
@@ -203,6 +207,7 @@ impl Context {
                 args.old_encryption_keys.clone(),
                 &args.settings.namespace,
             )),
+            turns: Turns::new(args.max_jobs_per_repo, args.max_jobs_per_node),
             schedules: ScheduleSettings {
                 holds_foreign_lease: !args.foreign_lease.is_empty(),
                 jitter: SignedDuration::from_secs(args.schedule_jitter_seconds.into()),

@@ -99,6 +99,15 @@ impl Error {
     }
 }
 
+impl Error {
+    /// The server has answered, and has done nothing. Not a conflict: the client tries again by itself, so it may meet what
+    /// it wrote before.
+    pub fn is_refused(&self) -> bool {
+        let code = if let Self::Api(error) = self { error.code() } else { None };
+        code.is_some_and(|code| (400..500).contains(&code) && code != 409 && code != 429)
+    }
+}
+
 impl Failure for Error {
     fn class(&self) -> Class {
         Class::Transient

@@ -27,4 +27,5 @@ pub mod restore;
 pub mod retention;
 pub mod schedule;
 pub mod template;
+pub mod turn;
 pub mod wiring;

@@ -22,7 +22,12 @@ fn action_set(shared: &std::path::Path, file: &str) -> ActionSet {
 }
 
 fn settings() -> PodSettings {
-    PodSettings { mover_image: "mover:1".into(), zero_resources: true, worker_account: "worker".into() }
+    PodSettings {
+        mover_image: "mover:1".into(),
+        zero_resources: true,
+        worker_account: "worker".into(),
+        placement: dp::action::placement::Placement::default(),
+    }
 }
 
 fn storage() -> Storage {

@@ -71,6 +71,7 @@ fn the_archive_is_that_of_the_reference_but_for_its_sidecar_and_selector() {
         mover_image: "local/datasafed:1".into(),
         zero_resources: true,
         worker_account: "kubeblocks-dataprotection-worker".into(),
+        placement: dp::action::placement::Placement::default(),
     };
     let status: &BackupStatus = backup.status.as_ref().unwrap();
     let method = status.backup_method.as_ref().unwrap();

@@ -56,6 +56,8 @@ pub mod env {
     pub const NAMESPACE: &str = "KB_NAMESPACE";
     /// Seconds between two looks of the agent.
     pub const CHECK_INTERVAL: &str = "DP_CHECK_INTERVAL";
+    /// Annotation of the Backup that the agent reports to, instead of the status: one of several that write at once.
+    pub const REPORT_ANNOTATION: &str = "DATASAFED_MOVER_REPORT_ANNOTATION";
     /// What a producer's death does to a push: `signal` (default), `strict` or `off`.
     pub const PRODUCER: &str = "DATASAFED_MOVER_PRODUCER";
     /// Encrypts all objects as the reference does: `AES-128-CFB`, `AES-192-CFB` or `AES-256-CFB`.

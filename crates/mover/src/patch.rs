@@ -1,4 +1,4 @@
-//! One call to the API server: a merge patch of a Backup's status.
+//! One call to the API server: a merge patch of a Backup's status, or of an annotation of it.
 //!
 //! Enters: the allowed fields. Leaves: the patched Backup, or why not. Token and CA are read for
 //! each call, because the kubelet rotates them. No proxy: the API server is inside the cluster.
@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mover_protocol::ActionInfo;
+use serde_json::json;
 use ureq::tls::{PemItem, RootCerts, TlsConfig, TlsProvider, parse_pem};
 
 use crate::error::{Error, Result};
@@ -21,6 +22,8 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Target {
     url: String,
     credentials: PathBuf,
+    /// Whole text goes here, and the status is left alone.
+    annotation: Option<String>,
 }
 
 impl Target {
@@ -45,20 +48,26 @@ impl Target {
         let credentials = env::var_os(mover_protocol::env::SERVICE_ACCOUNT_DIR)
             .filter(|dir| !dir.is_empty())
             .unwrap_or_else(|| mover_protocol::SERVICE_ACCOUNT_DIR.into());
+        let annotation = env::var(mover_protocol::env::REPORT_ANNOTATION).ok().filter(|key| !key.is_empty());
         Ok(Self {
             url: format!(
-                "{}/apis/dataprotection.kubeblocks.io/v1alpha1/namespaces/{namespace}/backups/{name}/status",
-                server.trim_end_matches('/')
+                "{}/apis/dataprotection.kubeblocks.io/v1alpha1/namespaces/{namespace}/backups/{name}{}",
+                server.trim_end_matches('/'),
+                if annotation.is_some() { "" } else { "/status" }
             ),
             credentials: credentials.into(),
+            annotation,
         })
     }
 
-    /// Patches the status with these fields and nothing else.
+    /// Patches the status, or the annotation, with these fields and nothing else.
     pub fn patch(&self, info: &ActionInfo) -> Result<()> {
         let failed = |why: String| Error::Config(format!("PATCH {}: {why}", self.url));
-        let body =
-            serde_json::to_vec(&serde_json::json!({ "status": info })).map_err(|error| failed(error.to_string()))?;
+        let text = |value: &serde_json::Value| serde_json::to_vec(value).map_err(|error| failed(error.to_string()));
+        let body = match &self.annotation {
+            None => text(&json!({ "status": info }))?,
+            Some(key) => text(&json!({ "metadata": { "annotations": { key: json!(info).to_string() } } }))?,
+        };
         let token = read(&self.credentials.join("token"))?;
         let agent = ureq::Agent::config_builder()
             .timeout_global(Some(TIMEOUT))

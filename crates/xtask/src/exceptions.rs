@@ -289,6 +289,27 @@ pub const EXCEPTIONS: &[Exception] = &[
         reason: "ours: what a backup was started with, so that no parent object matters afterwards; optional",
     },
     Exception {
+        kind: "Backup",
+        path: "status.queue*",
+        column: "addition",
+        ours: "present",
+        reason: "ours: its wait for a turn at repository and node (ADR 0025); optional",
+    },
+    Exception {
+        kind: "Backup",
+        path: "status.actions[].queue*",
+        column: "addition",
+        ours: "present",
+        reason: "ours: the wait of one pod's Job for its turn (ADR 0025); optional",
+    },
+    Exception {
+        kind: "Backup",
+        path: "status.actions[].nodeName",
+        column: "addition",
+        ours: "present",
+        reason: "ours: the node that a Job is counted on (ADR 0025); optional",
+    },
+    Exception {
         kind: "Restore",
         path: "*[].jobUid",
         column: "addition",

@@ -158,6 +158,8 @@ keys! {
     RESTORED_FROM_BACKUP = "holdfast.dev/restored-from-backup";
     /// Go duration on a Backup: longest that one action of it may take; `0` is no limit.
     ACTION_DEADLINE = "holdfast.dev/action-deadline";
+    /// On a Backup, followed by the name of an action: what that one of several archives reports of itself, JSON.
+    PROGRESS_PREFIX = "progress.holdfast.dev/";
     /// On a scheduled Backup: UID of the schedule it is a run of.
     SCHEDULE_UID = "holdfast.dev/schedule-uid";
     /// On a scheduled Backup: the entry of the schedule.
@@ -172,6 +174,8 @@ keys! {
     MAX_BACKUPS = "holdfast.dev/max-backups";
     /// Token of the user on a BackupRepo: check it now.
     RECHECK = "holdfast.dev/recheck";
+    /// On a BackupRepo: how many Jobs of backups write to it at once; `0` is no limit. Wins over the operator's setting.
+    MAX_CONCURRENT_JOBS = "holdfast.dev/max-concurrent-jobs";
     /// `aead-v1` on a BackupRepo: encrypted backups made from now on are authenticated envelopes.
     ENVELOPE = "holdfast.dev/envelope";
     /// On the pod of an action: the Backup as JSON, for the wrapper to save it beside the data.

@@ -149,6 +149,8 @@ pub mod backup {
     pub const DEADLINE_EXCEEDED: &str = "DeadlineExceeded";
     /// The target is being restored; a scheduled backup waits until that is done.
     pub const RESTORE_IN_PROGRESS: &str = "RestoreInProgress";
+    /// As many Jobs run in its repository, or on its node, as may; the message has its place in the queue.
+    pub const WAITING_FOR_TURN: &str = "WaitingForTurn";
     /// A continuous backup was not made by a schedule.
     pub const SCHEDULE_MISSING: &str = "BackupScheduleMissing";
     /// The schedule of a continuous backup does not exist.

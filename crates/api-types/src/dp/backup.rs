@@ -199,6 +199,9 @@ pub struct BackupStatus {
     /// What it was started with, beside the method; ours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inputs: Option<BackupInputs>,
+    /// Its wait for a turn at its repository and node, before it began; ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue: Option<Box<Queued>>,
     /// What it waits for, and what went wrong.
     #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::core::conditions")]
@@ -216,6 +219,31 @@ pub struct BackupInputs {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::core::any_object")]
     pub action_set: Option<Box<ActionSetSpec>>,
+}
+
+/// A wait for a turn: so many Jobs of backups run at once in a repository, and on a node.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Queued {
+    /// Since when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Time>,
+    /// When it ended: its turn came, or something else is awaited. Absent while it waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<Time>,
+    /// Repository that it is to write to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repo_name: Option<String>,
+    /// Node that it is to run on, where that is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_name: Option<String>,
+}
+
+impl Queued {
+    /// Whether the turn has not come.
+    pub fn waits(&self) -> bool {
+        self.left.is_none()
+    }
 }
 
 impl BackupStatus {
@@ -274,6 +302,12 @@ pub struct ActionStatus {
     /// Snapshots it took.
     #[serde(default, deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
     pub volume_snapshots: Vec<VolumeSnapshotStatus>,
+    /// Node of its pod, where that has to be the target pod's; ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_name: Option<String>,
+    /// Its wait for a turn, where another pod of the same backup went before; ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue: Option<Box<Queued>>,
 }
 
 /// One volume snapshot.

@@ -5,6 +5,7 @@ pub mod go_time;
 pub mod image;
 pub mod mover;
 pub mod parameters;
+pub mod placement;
 pub mod pod;
 pub mod schema;
 pub mod worker;

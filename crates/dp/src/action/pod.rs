@@ -1,5 +1,6 @@
 //! What the pods of actions have in common: resources, rights, tolerations.
 
+use super::placement::Placement;
 use k8s_openapi::api::core::v1::{
     Capabilities, Container, PodSecurityContext, ResourceRequirements, SeccompProfile, SecurityContext,
 };
@@ -14,6 +15,8 @@ pub struct PodSettings {
     pub zero_resources: bool,
     /// Name of the worker's service account.
     pub worker_account: String,
+    /// `CM_TOLERATIONS`, `CM_AFFINITY`, `CM_NODE_SELECTOR`.
+    pub placement: Placement,
 }
 
 /// Capabilities an action keeps: it restores files of any owner into volumes (design D12).

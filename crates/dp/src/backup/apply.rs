@@ -82,6 +82,7 @@ impl Hands {
     /// Tells what the backup waits for.
     pub async fn block(&self, backup: &Backup, stop: &Stop) -> Result<(), Error> {
         let mut next = backup.status.clone().unwrap_or_default();
+        status::left_queue(next.queue.as_mut(), clock::now());
         status::blocked(&mut next, stop, backup.metadata.generation, clock::now());
         if self.store(backup, &next).await? {
             self.events.warning(backup, stop.reason, &stop.message).await;

@@ -152,6 +152,13 @@ pub fn next(chain: &Chain<'_>, actions: &[ActionStatus]) -> Next {
     Next::Over
 }
 
+/// Whether nothing of `chain` has begun.
+pub fn is_fresh(chain: &Chain<'_>, actions: &[ActionStatus]) -> bool {
+    let no_object = |a: &ActionStatus| a.object_ref.as_ref().is_none_or(|r| r.uid.is_none());
+    let fresh = |a: &ActionStatus| a.phase == Some(ActionPhase::New) && no_object(a);
+    chain.iter().all(|s| actions.iter().any(|a| a.name.as_deref() == Some(s.name.as_str()) && fresh(a)))
+}
+
 /// Phase of the action of that name; one that is not recorded has not begun.
 pub fn phase_of(name: &str, actions: &[ActionStatus]) -> ActionPhase {
     let found = actions.iter().find(|a| a.name.as_deref() == Some(name));

@@ -89,7 +89,8 @@ fn failure(why: &str, message: Option<&str>) -> String {
     }
 }
 
-fn told(info: ActionInfo) -> Yield {
+/// What an action says of its data.
+pub fn told(info: ActionInfo) -> Yield {
     let instant = |text: &Option<String>| text.as_ref()?.parse::<Timestamp>().ok().map(Time);
     let range = info.time_range.as_ref().map(|told| BackupTimeRange {
         time_zone: told.time_zone.clone(),
@@ -308,7 +309,7 @@ fn fail(action: &mut ActionStatus, at: Timestamp, why: String) {
 }
 
 /// Sizes add up, ranges span (behaviour-backup D6: several pods overwrote each other).
-fn gather(status: &mut BackupStatus) {
+pub fn gather(status: &mut BackupStatus) {
     let sizes: Vec<&String> = status.actions.iter().filter_map(|a| a.total_size.as_ref()).collect();
     match sizes.as_slice() {
         [] => {}

@@ -7,6 +7,7 @@ use super::status::{Start, Storage};
 use super::{continuous, delete, inputs, select, storage};
 use crate::error::Stop;
 use crate::reasons;
+use crate::turn::claim::{self, JobOf};
 use api_types::contract::{FINALIZER, annotations, labels};
 use api_types::dp::{
     ActionPhase, ActionSet, ActionSetSpec, Backup, BackupInputs, BackupMethod, BackupPhase, BackupPolicy, BackupRepo,
@@ -140,7 +141,7 @@ pub struct Ready {
 
 impl Ready {
     /// With the pods chosen, what the status is made from.
-    pub fn into_start(self, targets: Vec<BackupStatusTarget>, exec_namespace: &str) -> Start {
+    pub fn into_start(self, targets: Vec<BackupStatusTarget>, jobs: Vec<(JobOf, bool)>, exec_namespace: &str) -> Start {
         Start {
             method: self.method,
             inputs: self.inputs,
@@ -149,6 +150,7 @@ impl Ready {
             targets,
             several: self.several,
             exec_namespace: exec_namespace.to_owned(),
+            jobs,
         }
     }
 }
@@ -194,12 +196,17 @@ pub fn start(seen: &Observed, now: Timestamp) -> Plan {
     }
 }
 
-/// How long a backup that has not begun is kept waiting (behaviour-backup D13: bounded); an archive for ever.
+/// How long a backup that has not begun is kept waiting (behaviour-backup D13: bounded); an archive for ever, and while it
+/// waits for its turn nothing counts: the backups before it have deadlines of their own.
 pub fn waits_until(seen: &Observed) -> Option<Timestamp> {
     let fresh = matches!(seen.backup.phase(), BackupPhase::New | BackupPhase::InProgress);
     let bounded = fresh && seen.backup.metadata.deletion_timestamp.is_none() && !continuous::is(&seen.backup);
     let limit = seen.limits.action.filter(|_| bounded)?;
-    seen.backup.creation_timestamp()?.0.checked_add(limit).ok()
+    let since = match seen.backup.status.as_ref().and_then(|s| s.queue.as_ref()) {
+        Some(queue) => queue.left.as_ref()?.0,
+        None => seen.backup.creation_timestamp()?.0,
+    };
+    since.checked_add(limit).ok()
 }
 
 fn prerequisites(seen: &Observed) -> Result<Plan, Stop> {
@@ -343,13 +350,20 @@ fn run(seen: &Observed, now: Timestamp) -> Plan {
 fn due(chains: &[chain::Chain<'_>], status: &BackupStatus) -> Vec<Due> {
     let one = |chain: &chain::Chain<'_>| {
         let Next::Begin(step) = chain::next(chain, &status.actions) else { return None };
+        let data =
+            claim::data_action(chain).and_then(|s| status.actions.get(chain::place_of(&s.name, &status.actions)?));
+        let queue = data.and_then(|a| a.queue.as_ref());
+        if queue.is_some_and(|q| q.waits()) {
+            return None;
+        }
+        let turn = queue.and_then(|q| q.left.as_ref()).map(|t| t.0);
         let place = chain::place_of(&chain.get(step)?.name, &status.actions)?;
         let before = chain.iter().take(step).filter_map(|s| {
             let done = status.actions.get(chain::place_of(&s.name, &status.actions)?)?;
             done.completion_timestamp.as_ref().map(|t| t.0)
         });
         let since = before.max().or(status.start_timestamp.as_ref().map(|t| t.0));
-        Some(Due { place, since })
+        Some(Due { place, since: since.max(turn) })
     };
     chains.iter().filter_map(one).collect()
 }

@@ -4,7 +4,7 @@ use super::apply::{Hands, by};
 use super::chain::{self, Step, Work};
 use super::env::Source;
 use super::plan::{Due, Observed, Run};
-use super::{build, fold, inputs, snapshot, status, storage};
+use super::{build, fold, inputs, snapshot, status, storage, turn};
 use crate::context::Context;
 use crate::error::{Error, Stop};
 use crate::reasons;
@@ -34,7 +34,11 @@ pub async fn run(hands: &Hands, seen: &Observed, run: Run, context: &Context) ->
         look_by = refuse_or_wait(hands, seen, due, late_at, &mut next, context).await?.into_iter().chain(look_by).min();
     }
     let ended = matches!(next.phase, Some(BackupPhase::Completed | BackupPhase::Failed));
-    if hands.store(backup, &next).await? && ended {
+    if !ended {
+        turn::go_on(&context.turns, seen, &mut next);
+        status::keep_transition(backup.status.as_ref(), &mut next);
+    }
+    if turn::store(hands, backup, &next, &context.turns).await? && ended {
         tell_end(hands, backup, &next).await;
     }
     // After the result is stored: a Job that is gone would otherwise be the result.
@@ -105,6 +109,12 @@ pub async fn begin(
             format!("target pod {} is gone; its backup starts when it is back", step.pod),
         )));
     };
+    let of = chains.iter().find(|c| c.iter().any(|s| s.name == name));
+    let on = pod.spec.as_ref().and_then(|s| s.node_name.as_deref());
+    if of.is_some_and(|chain| chain::is_fresh(chain, &recorded.actions) && turn::moved(&context.turns, next, chain, on))
+    {
+        return Ok(Ok(())); // the change of the status brings the look that asks for the turn
+    }
     let Some(method) = &recorded.backup_method else {
         return Ok(Err(Stop::terminal(reasons::BACKUP_METHOD_NOT_FOUND, "status.backupMethod is empty")));
     };

@@ -144,6 +144,12 @@ pub struct Chosen {
     pub labels: BTreeMap<String, String>,
     /// Claims that its pods mount.
     pub claims: Vec<String>,
+    /// Nodes of its pods, in their order.
+    pub nodes: Vec<Option<String>>,
+}
+
+fn nodes_of(pods: &[&Pod]) -> Vec<Option<String>> {
+    pods.iter().map(|p| p.spec.as_ref()?.node_name.clone().filter(|n| !n.is_empty())).collect()
 }
 
 fn claims_of(pods: &[&Pod]) -> Vec<String> {
@@ -168,7 +174,7 @@ pub fn same_pods(target: &BackupTarget, before: &[String], pods: &[Pod]) -> Resu
     let labels = found.first().map(|p| p.labels().clone()).unwrap_or_default();
     let mut recorded = BackupStatusTarget::from(target.clone());
     recorded.selected_target_pods = before.to_vec();
-    Ok(Chosen { target: recorded, labels, claims: claims_of(&found) })
+    Ok(Chosen { target: recorded, labels, claims: claims_of(&found), nodes: nodes_of(&found) })
 }
 
 /// The pods of one target to back up, chosen from those its selector matches (behaviour-backup
@@ -193,7 +199,12 @@ pub fn target_pods(target: &BackupTarget, mut pods: Vec<Pod>) -> Result<Chosen, 
     };
     let mut recorded = BackupStatusTarget::from(target.clone());
     recorded.selected_target_pods = chosen.iter().map(|p| p.name_any()).collect();
-    Ok(Chosen { target: recorded, labels: first.labels().clone(), claims: claims_of(&chosen) })
+    Ok(Chosen {
+        target: recorded,
+        labels: first.labels().clone(),
+        claims: claims_of(&chosen),
+        nodes: nodes_of(&chosen),
+    })
 }
 
 /// Ready and not going away.

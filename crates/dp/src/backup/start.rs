@@ -5,11 +5,12 @@ use super::gate;
 use super::origin::Origin;
 use super::plan::{Observed, Ready};
 use super::select::Chosen;
-use super::status;
+use super::{status, turn};
 use crate::cluster::Cluster;
 use crate::context::Context;
 use crate::error::{Error, Stop};
 use crate::reasons;
+use crate::turn::claim::JobOf;
 use api_types::contract::labels;
 use api_types::dp::{Backup, BackupTarget, BackupType};
 use controller_kit::{Key, clock};
@@ -19,6 +20,12 @@ use kube::runtime::watcher;
 /// Starts the backup, or says what it waits for.
 pub async fn start(hands: &Hands, seen: &Observed, ready: Ready, context: &Context) -> Result<(), Error> {
     let backup = seen.backup.as_ref();
+    if let Some(held) = context.turns.held(backup) {
+        // Its pods are chosen when its turn comes.
+        let queue = backup.status.as_ref().and_then(|s| s.queue.as_deref());
+        let (repo, node) = queue.map(|q| (q.repo_name.clone(), q.node_name.clone())).unwrap_or_default();
+        return turn::wait(hands, backup, &JobOf { repo, node, ..JobOf::default() }, &held).await;
+    }
     let mut chosen: Vec<Chosen> = Vec::new();
     for target in &ready.targets {
         let before = pods_of_parent(&ready, target);
@@ -37,13 +44,18 @@ pub async fn start(hands: &Hands, seen: &Observed, ready: Ready, context: &Conte
     if let Some(stop) = held_back(hands, seen, &ready, &chosen, context).await? {
         return hands.block(backup, &stop).await;
     }
+    let all = turn::jobs(&ready, &chosen);
+    let jobs = match turn::take(&context.turns, backup, all) {
+        Ok(jobs) => jobs,
+        Err(held) => return turn::wait(hands, backup, &held.0, &held.1).await,
+    };
     let origin = Origin { writer: &hands.writer, events: &hands.events, keys: &context.keys };
     let Some(backup) = origin.record(backup, &chosen).await? else {
         return Ok(());
     };
     let targets = chosen.into_iter().map(|c| c.target).collect();
-    let next = status::started(&backup, ready.into_start(targets, &context.exec.namespace), clock::now());
-    hands.store(&backup, &next).await?;
+    let next = status::started(&backup, ready.into_start(targets, jobs, &context.exec.namespace), clock::now());
+    turn::store(hands, &backup, &next, &context.turns).await?;
     Ok(())
 }
 

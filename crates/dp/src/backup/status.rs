@@ -5,10 +5,14 @@ use super::chain::{self, Step, Work};
 use super::lineage::Lineage;
 use super::{continuous, inputs};
 use crate::error::Stop;
+use crate::reasons;
+use crate::turn::claim::JobOf;
+use crate::turn::order::Held;
+use crate::turn::place;
 use api_types::contract::{BACKUP_FORMAT_VERSION, conditions};
 use api_types::dp::{
     ActionPhase, ActionStatus, Backup, BackupInputs, BackupMethod, BackupPhase, BackupStatus, BackupStatusTarget,
-    BackupType, EncryptionConfig,
+    BackupType, EncryptionConfig, Queued,
 };
 use api_types::retention::Retention;
 use controller_kit::conditions::{self as kit, Status};
@@ -29,6 +33,35 @@ pub fn blocked(status: &mut BackupStatus, stop: &Stop, generation: Option<i64>, 
         generation,
         now,
     );
+}
+
+/// It waits for its turn: since when is kept while it does.
+pub fn queued(status: &mut BackupStatus, held: &Held, first: &JobOf, generation: Option<i64>, now: Timestamp) {
+    let before = status.queue.take().filter(|q| q.waits()).and_then(|q| q.since);
+    status.queue = Some(Box::new(Queued {
+        since: before.or(Some(Time(now))),
+        left: None,
+        repo_name: first.repo.clone(),
+        node_name: first.node.clone(),
+    }));
+    blocked(status, &Stop::wait(reasons::WAITING_FOR_TURN, place::message(held)), generation, now);
+}
+
+/// It waits for its turn no longer.
+pub fn left_queue(queue: Option<&mut Box<Queued>>, now: Timestamp) {
+    if let Some(queue) = queue.filter(|q| q.waits()) {
+        queue.left = Some(Time(now));
+    }
+}
+
+/// A condition that says what it said before says so since then.
+pub fn keep_transition(before: Option<&BackupStatus>, next: &mut BackupStatus) {
+    for condition in &mut next.conditions {
+        let old = before.and_then(|s| kit::get(&s.conditions, &condition.type_));
+        if let Some(old) = old.filter(|old| old.status == condition.status) {
+            condition.last_transition_time = old.last_transition_time.clone();
+        }
+    }
 }
 
 /// Nothing blocks.
@@ -66,6 +99,8 @@ pub struct Start {
     pub several: bool,
     /// Namespace of the Jobs that exec.
     pub exec_namespace: String,
+    /// The Jobs that write its data, each with whether its turn has come.
+    pub jobs: Vec<(JobOf, bool)>,
 }
 
 /// Where the data goes.
@@ -107,6 +142,13 @@ pub fn started(backup: &Backup, start: Start, now: Timestamp) -> BackupStatus {
     let actions = start.inputs.action_set.as_deref();
     let chains = chain::chains(&start.targets, &start.method, actions);
     status.actions = chains.iter().flatten().map(|step| new_action(backup, step, &start.exec_namespace)).collect();
+    left_queue(status.queue.as_mut(), now);
+    for (job, turn) in start.jobs {
+        let action = status.actions.iter_mut().find(|a| a.name.as_deref() == Some(job.action.as_str()));
+        let Some(action) = action else { continue };
+        action.node_name = job.node;
+        action.queue = (!turn).then(|| Box::new(Queued { since: Some(Time(now)), ..Queued::default() }));
+    }
     let continuous = actions.is_some_and(|a| a.backup_type == BackupType::Continuous);
     status.backup_method = Some(start.method);
     status.inputs = Some(start.inputs);

@@ -1,5 +1,6 @@
 //! What the Backups that are there say about how well everything is protected. Pure.
 
+use crate::turn::claim::Claim;
 use api_types::dp::{Backup, BackupPhase, BackupStatus};
 use kube::ResourceExt;
 use std::collections::BTreeMap;
@@ -34,6 +35,8 @@ pub struct Figures {
     pub methods: BTreeMap<(String, String), OfMethod>,
     /// The latest instant that can be restored, in seconds since 1970, by namespace and policy.
     pub recovery_points: BTreeMap<(String, String), i64>,
+    /// Jobs that wait for their turn, by the repository they are to write to.
+    pub waiting: BTreeMap<String, u64>,
 }
 
 /// Reason of a failure that names none.
@@ -44,6 +47,9 @@ pub fn figures(backups: &[Arc<Backup>]) -> Figures {
     let (mut all, none) = (Figures::default(), BackupStatus::default());
     for backup in backups {
         let status = backup.status.as_ref().unwrap_or(&none);
+        for job in Claim::of(backup).into_iter().flat_map(|c| c.jobs).filter(|job| !job.at_work) {
+            *all.waiting.entry(job.repo.unwrap_or_default()).or_default() += 1;
+        }
         let repo = status.backup_repo_name.clone().unwrap_or_default();
         let of = all.methods.entry((repo, backup.spec.backup_method.clone())).or_default();
         let phase = backup.phase();
@@ -117,6 +123,19 @@ mod tests {
             assert_eq!(of.phases["Completed"], 2);
             assert_eq!(found.recovery_points[&("n".to_owned(), "p".to_owned())], 120);
         }
+    }
+
+    #[test]
+    fn jobs_that_wait_for_their_turn_are_counted_by_repository() {
+        let fresh = backup("a", &json!({"queue": {"repoName": "r"}}));
+        let went_on = backup("b", &json!({"queue": {"repoName": "r", "left": "1970-01-01T00:00:10Z"}}));
+        let action =
+            |name: &str, queue: Value| json!({"name": name, "phase": "New", "actionType": "Job", "queue": queue});
+        let since = json!({"since": "1970-01-01T00:00:10Z"});
+        let actions = json!([action("dp-backup-0", json!(null)), action("dp-backup-1", since)]);
+        let running = backup("c", &json!({"phase": "Running", "backupRepoName": "s", "actions": actions}));
+        let found = figures(&[fresh, went_on, running]);
+        assert_eq!(found.waiting, BTreeMap::from([("r".to_owned(), 1), ("s".to_owned(), 1)]));
     }
 
     #[test]

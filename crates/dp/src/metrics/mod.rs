@@ -41,6 +41,11 @@ impl Collector for Backups {
         gauge("backup_last_duration_seconds", "Duration of the last backup that worked", seconds)?;
         gauge("backups", "Backups that are there", counted(&all, "phase", |of| &of.phases))?;
         gauge("backups_failed", "Failed backups that are there", counted(&all, "reason", |of| &of.failures))?;
+        let waiting = all
+            .waiting
+            .iter()
+            .map(|(repo, count)| (vec![("repo", repo.clone())], i64::try_from(*count).unwrap_or(i64::MAX)));
+        gauge("backup_jobs_waiting", "Jobs of backups that wait for their turn", waiting.collect())?;
         let point = |((namespace, policy), at): (&'_ (String, String), &i64)| {
             (vec![("namespace", namespace.clone()), ("policy", policy.clone())], *at)
         };

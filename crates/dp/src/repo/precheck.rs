@@ -73,6 +73,15 @@ pub fn job(repo: &BackupRepo, namespace: &str, subject: &Subject, digest: &str, 
     if settings.zero_resources {
         pod::zero_unset(&mut container);
     }
+    let mut spec = PodSpec {
+        containers: vec![container],
+        restart_policy: Some("Never".into()),
+        automount_service_account_token: Some(false),
+        security_context: Some(pod::restricted_pod()),
+        volumes: Some(vec![volume]),
+        ..PodSpec::default()
+    };
+    settings.placement.apply(&mut spec);
     let labels = BTreeMap::from([
         (labels::MANAGED_BY.to_owned(), labels::MANAGED_BY_DP.to_owned()),
         (labels::BACKUP_REPO_NAME.to_owned(), repo.name_any()),
@@ -91,14 +100,7 @@ pub fn job(repo: &BackupRepo, namespace: &str, subject: &Subject, digest: &str, 
             backoff_limit: Some(BACKOFF_LIMIT),
             template: PodTemplateSpec {
                 metadata: Some(ObjectMeta { labels: Some(labels), ..ObjectMeta::default() }),
-                spec: Some(PodSpec {
-                    containers: vec![container],
-                    restart_policy: Some("Never".into()),
-                    automount_service_account_token: Some(false),
-                    security_context: Some(pod::restricted_pod()),
-                    volumes: Some(vec![volume]),
-                    ..PodSpec::default()
-                }),
+                spec: Some(spec),
             },
             ..JobSpec::default()
         }),

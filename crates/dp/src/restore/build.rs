@@ -117,6 +117,7 @@ pub fn prepare_data_job(
         ..PodSpec::default()
     };
     place(&mut spec, restore);
+    settings.placement.apply(&mut spec);
     mover::inject(&mut spec, storage, &settings.mover_image, settings.zero_resources);
     Ok(job(restore, set, index, spec, note))
 }

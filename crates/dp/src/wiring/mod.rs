@@ -1,6 +1,7 @@
 //! Which controller sees what, and how they start.
 
 pub mod caches;
+mod turns;
 mod wakes;
 
 use crate::args::Args;
@@ -8,7 +9,8 @@ use crate::awaited::Awaited;
 use crate::cluster_backup::record::{Legacy, Record};
 use crate::context::{Context, Stores, names_our_source};
 use crate::{
-    actionset, backup, cluster_backup, gc, policy, policy_driver, populate, provider, repo, restore, schedule, template,
+    actionset, backup, cluster_backup, gc, policy, policy_driver, populate, provider, repo, restore, schedule,
+    template, turn,
 };
 use controller_kit::Key;
 use controller_kit::events::Events;
@@ -33,6 +35,7 @@ struct Queues {
     restores: Arc<Queue>,
     schedules: Arc<Queue>,
     templates: Arc<Queue>,
+    turns: Arc<Queue>,
 }
 
 /// Starts every controller, as leader. `legacy` is what the leader before left about deleted Clusters, and where it is kept.
@@ -45,11 +48,10 @@ pub fn start_controllers(
 ) {
     let (record, left) = legacy;
     stores.departures.resume(left.pending);
-    let queues = Queues::default();
-    let held = gc::HeldByRestores::default();
-    wakes::wake_by_events(stores, &queues, &held);
-    seed(stores, &queues);
     let context = Arc::new(Context::new(args, stores));
+    let queues = Queues { turns: Arc::clone(context.turns.queue()), ..Queues::default() };
+    let held = gc::HeldByRestores::default();
+    connect(stores, &queues, &held, &context);
     let writer = |manager| Writer::new(runtime.client.clone(), manager, runtime.metrics.clone());
     let events = |controller| Events::new(runtime.client.clone(), controller, &runtime.settings.identity);
     macro_rules! start {
@@ -88,6 +90,7 @@ pub fn start_controllers(
             },
         }
     );
+    start!("turn", turns, turn::reconcile, Arc::clone(&queues.backups));
     start!(
         "schedule",
         schedules,
@@ -143,6 +146,13 @@ pub fn start_controllers(
     }
     let (keys, writer, stop) = (Arc::clone(&context.keys), writer("holdfast-dp/account"), runtime.stop.clone());
     controllers.spawn(async move { keys.prepare(&writer, stop).await });
+}
+
+/// From here on events wake; what is there already is looked at once.
+fn connect(stores: &Stores, queues: &Queues, held: &gc::HeldByRestores, context: &Arc<Context>) {
+    wakes::wake_by_events(stores, queues, held);
+    turns::follow(stores, context);
+    seed(stores, queues);
 }
 
 /// Deletions of Clusters that nobody saw since the leader before.

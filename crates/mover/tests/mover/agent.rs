@@ -62,6 +62,20 @@ fn bd5_changes_are_patched_over_https_and_nothing_else() {
     assert!(server.nothing_more());
 }
 
+/// BD6: several archives of one Backup wrote one another's size and range over.
+#[test]
+fn bd6_one_of_several_reports_to_an_annotation_of_its_own() {
+    let bench = Bench::new();
+    let server = ApiServer::start(true, &[]);
+    let key = "progress.holdfast.dev/dp-backup-1";
+    let child = agent(&bench, &server).env("DATASAFED_MOVER_REPORT_ANNOTATION", key).spawn().unwrap();
+    fs::write(bench.work("backup.info"), r#"{"totalSize":"1","phase":"Completed"}"#).unwrap();
+    let request = server.next();
+    assert_eq!(request.line, "PATCH /apis/dataprotection.kubeblocks.io/v1alpha1/namespaces/ns/backups/bk HTTP/1.1");
+    assert_eq!(request.body, json!({"metadata": {"annotations": {key: r#"{"totalSize":"1"}"#}}}));
+    assert_eq!(stop(child), "");
+}
+
 #[test]
 fn bd4_failures_are_logged_and_tried_again() {
     let bench = Bench::new();

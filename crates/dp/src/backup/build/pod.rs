@@ -23,6 +23,8 @@ pub struct Action<'a> {
     pub job: &'a JobActionSpec,
     /// Seconds between two looks of the sidecar that reports progress, where there is one.
     pub agent_seconds: Option<i32>,
+    /// Annotation of the Backup that the sidecar reports to, where several would write over one another.
+    pub reports_to: Option<String>,
     /// What comes with the pod to be saved.
     pub saved: Option<&'a Saved>,
     /// Variables of the action alone, after all others.
@@ -70,7 +72,7 @@ pub fn spec(
         security_context: Some(pod::action_container()),
         ..Container::default()
     };
-    let mut agent = action.agent_seconds.map(|seconds| agent(&container, seconds, settings));
+    let mut agent = action.agent_seconds.map(|seconds| agent(&container, seconds, action, settings));
     if settings.zero_resources {
         pod::zero_unset(&mut container);
         agent.iter_mut().for_each(pod::zero_unset);
@@ -91,6 +93,8 @@ pub fn spec(
     };
     if on_node {
         place_beside(&mut spec, from);
+    } else {
+        settings.placement.apply(&mut spec);
     }
     mover::inject(&mut spec, storage, &settings.mover_image, settings.zero_resources);
     if let Some(first) = spec.containers.first_mut() {
@@ -107,9 +111,10 @@ fn manifests(from: &Source<'_>) -> String {
 }
 
 /// The native sidecar that reports progress while the action runs.
-fn agent(container: &Container, seconds: i32, settings: &PodSettings) -> Container {
+fn agent(container: &Container, seconds: i32, action: &Action<'_>, settings: &PodSettings) -> Container {
     let mut env = container.env.clone().unwrap_or_default();
     env.push(literal(protocol::env::CHECK_INTERVAL, seconds.to_string()));
+    env.extend(action.reports_to.as_ref().map(|key| literal(protocol::env::REPORT_ANNOTATION, key.clone())));
     Container {
         name: pods::CONTAINER_MANAGER.into(),
         image: Some(settings.mover_image.clone()),

@@ -44,6 +44,18 @@ pub fn name(backup: &Backup, step: &Step<'_>) -> String {
     names::child_within(MAX_STATEFUL_SET_NAME, &wire, &[&uid, "archive", step.target.name(), pod])
 }
 
+/// Whether others write archives of the same backup, now or later.
+pub fn is_one_of_several(backup: &Backup, step: &Step<'_>) -> bool {
+    let several = backup.status.as_ref().is_some_and(|s| s.targets.len() > 1);
+    several || step.target.strategy() == PodSelectionStrategy::All
+}
+
+/// Annotation of the Backup for what the archive of this action reports.
+pub fn progress_key(action: &str) -> String {
+    let name = names::cut(action, names::LIMIT);
+    format!("{}{name}", annotations::PROGRESS_PREFIX)
+}
+
 /// The StatefulSet that writes the archive of one pod.
 ///
 /// # Errors
@@ -63,6 +75,7 @@ pub fn set(
         container: pods::CONTAINER_BACKUP_DATA.into(),
         job: &data.job(),
         agent_seconds: Some(asked.unwrap_or(AGENT_SECONDS)),
+        reports_to: is_one_of_several(backup, step).then(|| progress_key(&step.name)),
         saved: None,
         more_env: entry.map(schedule_env).unwrap_or_default(),
         restart_policy: "Always",

@@ -128,7 +128,7 @@ impl World {
     fn start(&self, ready: crate::backup::plan::Ready) -> Vec<World> {
         let target = ready.targets[0].clone();
         let Ok(chosen) = select::target_pods(&target, self.matching()) else { return vec![self.clone()] };
-        let next = record::started(&self.backup(), ready.into_start(vec![chosen.target], "own"), now());
+        let next = record::started(&self.backup(), ready.into_start(vec![chosen.target], vec![], "own"), now());
         vec![self.stored(&next)]
     }
 

@@ -1,14 +1,14 @@
 //! What the StatefulSet of an archive says of it. Pure.
 
-use crate::backup::fold::Limits;
-use api_types::dp::{ActionPhase, ActionStatus};
+use crate::backup::fold::{Limits, told as told_by};
+use api_types::dp::{ActionPhase, ActionStatus, Backup};
 use jiff::{SignedDuration, Timestamp};
 use job_runtime::diagnose::diagnose;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
-use mover_protocol::RunResult;
+use mover_protocol::{ActionInfo, RunResult};
 
 /// How long a pod must be in trouble, or well, before that is said: containers restart.
 pub const STEADY: SignedDuration = SignedDuration::from_secs(10);
@@ -89,6 +89,20 @@ pub fn record(action: &mut ActionStatus, set: &StatefulSet, health: &Health, now
             action.failure_reason = Some(why.clone());
             None
         }
+    }
+}
+
+/// Puts what one of several archives reports of itself into its record; what can not be read changes nothing.
+pub fn reported(action: &mut ActionStatus, backup: &Backup) {
+    let key = super::build::progress_key(action.name.as_deref().unwrap_or_default());
+    let text = backup.annotations().get(&key);
+    let Some(info) = text.and_then(|text| serde_json::from_str::<ActionInfo>(text).ok()) else { return };
+    let said = told_by(info);
+    if said.total_size.is_some() {
+        action.total_size = said.total_size;
+    }
+    if said.time_range.is_some() {
+        action.time_range = said.time_range;
     }
 }
 

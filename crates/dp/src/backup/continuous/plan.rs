@@ -132,9 +132,13 @@ pub fn follow(
         {
             let health = if resting { Health::Resting } else { fold::health(set, pods, seen.limits, now) };
             look_by = fold::record(action, set, &health, now).into_iter().chain(look_by).min();
+            if super::build::is_one_of_several(backup, step) {
+                fold::reported(action, backup);
+            }
         }
         needs.push(need);
     }
+    actions_fold::gather(&mut status);
     verdict(&mut status, &chains);
     let wanted: Vec<String> = chains
         .iter()

@@ -80,6 +80,7 @@ pub fn shell(backup: &Backup, shell: Shell, storage: Option<&Storage>, settings:
         security_context: Some(if restricted { pod::restricted_pod() } else { PodSecurityContext::default() }),
         ..PodSpec::default()
     };
+    settings.placement.apply(&mut spec);
     mover::inject(&mut spec, storage, &settings.mover_image, settings.zero_resources);
     let labels = BTreeMap::from([
         (labels::MANAGED_BY.to_owned(), labels::MANAGED_BY_DP.to_owned()),

@@ -107,7 +107,12 @@ mod tests {
     fn rule_11_one_job_for_each_target_with_the_image_the_method_names() {
         let actions: ActionSetSpec = of(json!({"backupType": "Full", "env": [{"name": "TAG", "value": "1"}],
             "backup": {"preDelete": {"image": "tool:$(TAG)", "command": ["sh", "-c", "x"]}}}));
-        let settings = PodSettings { mover_image: "m".into(), zero_resources: true, worker_account: "worker".into() };
+        let settings = PodSettings {
+            mover_image: "m".into(),
+            zero_resources: true,
+            worker_account: "worker".into(),
+            placement: crate::action::placement::Placement::default(),
+        };
         let backup: Backup = of(json!({
             "metadata": {"name": "b", "namespace": "n", "uid": "11112222-3333"}, "spec": {},
             "status": {"path": "/n/b", "backupMethod": {"name": "m", "env": [{"name": "TAG", "value": "2"}]},

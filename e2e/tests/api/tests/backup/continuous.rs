@@ -231,6 +231,7 @@ async fn bd26_strategy_all_writes_one_archive_for_each_pod() {
         assert!(name.ends_with(pod), "one for each: {name}");
         assert_eq!(value(&set, "DP_BACKUP_BASE_PATH"), format!("/{}/db/{log}/{pod}", stage.namespace));
     }
+    each_reports_for_itself(&stage, &log).await;
     pods(&stage).delete("db-0", &DeleteParams::default().grace_period(0)).await.unwrap();
     wait::eventually(PATIENCE, "the archive of the pod that went is gone", async || {
         let left = sets(&stage).list(&ListParams::default()).await.map_err(|e| e.to_string())?.items;
@@ -238,4 +239,30 @@ async fn bd26_strategy_all_writes_one_archive_for_each_pod() {
         if matches!(&names[..], [only] if only.ends_with("db-1")) { Ok(()) } else { Err(format!("{names:?}")) }
     })
     .await;
+}
+
+/// BD6: they wrote one another's size and range over; now each has an annotation, and the status is of them all.
+async fn each_reports_for_itself(stage: &Stage, log: &str) {
+    let spec = |set: StatefulSet| set.spec.unwrap().template.spec.unwrap();
+    let all = sets(stage).list(&ListParams::default()).await.unwrap().items;
+    let agents = all.into_iter().flat_map(|set| spec(set).init_containers.unwrap_or_default());
+    let variables = agents.flat_map(|agent| agent.env.unwrap_or_default());
+    let mut keys: Vec<String> =
+        variables.filter(|v| v.name == "DATASAFED_MOVER_REPORT_ANNOTATION").filter_map(|v| v.value).collect();
+    keys.sort();
+    assert_eq!(keys, ["progress.holdfast.dev/dp-backup-0", "progress.holdfast.dev/dp-backup-1"]);
+    let said = |size: &str, start: &str, end: &str| {
+        json!({"totalSize": size, "timeRange": {"start": start, "end": end}}).to_string()
+    };
+    let told = json!({"metadata": {"annotations": {
+        &keys[0]: said("5", "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"),
+        &keys[1]: said("7", "2026-01-01T01:00:00Z", "2026-01-03T00:00:00Z"),
+    }}});
+    let api = e2e_api::objects::dp(&stage.client, "Backup", &stage.namespace);
+    api.patch(log, &PatchParams::default(), &Patch::Merge(told)).await.unwrap();
+    let status = until_status(stage, log, "what both said", |s| s["totalSize"] == "12").await;
+    assert_eq!(status["timeRange"]["start"], "2026-01-01T00:00:00Z");
+    assert_eq!(status["timeRange"]["end"], "2026-01-03T00:00:00Z");
+    let sizes: Vec<&Value> = status["actions"].as_array().unwrap().iter().map(|a| &a["totalSize"]).collect();
+    assert_eq!(sizes, ["5", "7"]);
 }
