@@ -35,11 +35,14 @@ impl Node {
     /// Applies the ActionSets of an addon, and its policy for this repository; it has the addon's name.
     pub async fn protect(&self, addon: &str, repository: Repository) {
         let directory = workspace().join("e2e/addons").join(addon);
+        // They have no namespace, and `kubectl apply` fails where another test creates one at that moment.
+        let one = crate::ONE_SCRIPT.lock().await;
         for entry in std::fs::read_dir(&directory).expect("the addon").flatten() {
             if entry.file_name().to_string_lossy().starts_with("actionset") {
                 self.apply_file(&entry.path());
             }
         }
+        drop(one);
         let mut policy = self.manifest(&directory.join("backuppolicy.yaml"));
         policy["spec"]["backupRepoName"] = json!(self.ready_repository(repository).await);
         self.apply(&policy).await;

@@ -44,6 +44,8 @@ impl Node {
             }
             Repository::Bucket => {
                 self.script("e2e/s3/install.sh", &[]).await;
+                // Two of these at once could both try to create it.
+                let _one = crate::ONE_SCRIPT.lock().await;
                 self.apply_file(&workspace().join("e2e/s3/repository.yaml"));
             }
         }
