@@ -90,10 +90,10 @@ test-mover: ## The data mover against real S3 servers, with faults in between
 e2e: prerequisites ## Tests on the real node (root)
 	@$(CLUSTER)/with.sh $(if $(NODE_TESTS),$(TEST) $(NODE_TESTS),cargo test -p e2e-node) -- --test-threads=3
 
-crash: ## Kill the operator at every write; damaged bytes into every reader of the mover, a minute each
+crash: ## Kill the operator before and after every write; damaged bytes into every reader of the mover, a minute each
 	@$(CLUSTER)/build.sh api
 	$(BUILD)
-	$(TEST) --test crash
+	HOLDFAST_CRASH_POINTS=all $(TEST) $(CRASH_TESTS) -- --nocapture
 	HOLDFAST_FUZZ_SECONDS=$${HOLDFAST_FUZZ_SECONDS:-60} $(TEST) --bins fuzz:: -- --nocapture
 
 bench: ## Benchmarks, one JSON line each; BENCH="idle|backup-scale|node-cluster|mover [flags]" [MOVER=another datasafed] (node-cluster: root)

@@ -7,7 +7,7 @@
 //! | an operator as a process: start, SIGKILL, restart, log | [`Operator`] |
 //! | pods of real Jobs run and end as planned, without a kubelet | [`FakeExecutor`] |
 //! | claims get volumes, released volumes go | [`Provisioner`] |
-//! | the n-th write is lost, refused or delayed; a watch stands still | [`CrashProxy`] |
+//! | a named write is lost, refused or delayed, or its reply is; a watch stands still, ends, or loses its history | [`CrashProxy`] |
 //! | wait for something, or prove that nothing happens | [`wait`] |
 //! | objects to begin with | [`builders`] |
 //! | data beside the workspace that may be missing | [`shared_dir`], [`skip_without_shared`] |
@@ -36,7 +36,7 @@ mod shared;
 pub mod wait;
 
 pub use api_server::{ApiServer, Component};
-pub use crash_proxy::{CrashProxy, Fault, Identity, JournalEntry};
+pub use crash_proxy::{CrashProxy, Fault, Identity, JournalEntry, Key};
 pub use executor::{FakeExecutor, Outcome};
 pub use operator::Operator;
 pub use provisioner::Provisioner;

@@ -13,7 +13,7 @@ use serde_json::json;
 use test_kit::builders::{cluster_admin_account, namespace};
 use test_kit::operator::free_port;
 use test_kit::wait::{eventually, stays};
-use test_kit::{ApiServer, CrashProxy, Fault, Identity, Operator};
+use test_kit::{ApiServer, CrashProxy, Fault, Identity, Key, Operator};
 
 const SOON: Duration = Duration::from_secs(15);
 
@@ -128,38 +128,211 @@ async fn answers_and_delays() {
 #[tokio::test]
 async fn watches_pass_and_stand_still() {
     let Bench { proxy, direct, through, ns } = bench(Identity::Admin).await;
-    let (seen, mut news) = tokio::sync::mpsc::unbounded_channel();
-    let watch = tokio::spawn(async move {
-        let mut objects = pin!(watcher(through, watcher::Config::default()).default_backoff().applied_objects());
-        while let Some(object) = objects.next().await {
-            if let Ok(object) = object {
-                let _ = seen.send(object.name_any());
-            }
-        }
-    });
-    let mut next = async |wanted: &str| loop {
-        let name = tokio::time::timeout(SOON, news.recv()).await.unwrap_or_else(|_| panic!("no {wanted}")).unwrap();
-        if name == wanted {
-            break;
-        }
-    };
+    let mut watched = Watched::start(through);
     let post = PostParams::default();
     direct.create(&post, &map("first")).await.unwrap();
-    next("first").await;
+    watched.until("first").await;
     proxy.pause_watch("configmaps");
     direct.create(&post, &map("second")).await.unwrap();
-    let late = tokio::time::timeout(Duration::from_millis(400), next("second")).await;
+    let late = tokio::time::timeout(Duration::from_millis(400), watched.until("second")).await;
     assert!(late.is_err(), "held back");
     proxy.resume_watch("configmaps");
-    next("second").await;
+    watched.until("second").await;
 
     // A cut ends the watch; it comes again by itself.
     proxy.cut_now();
     direct.create(&post, &map("third")).await.unwrap();
     proxy.heal();
-    next("third").await;
-    watch.abort();
+    watched.until("third").await;
+    watched.task.abort();
     assert!(proxy.writes().is_empty(), "{ns}: only reads");
+}
+
+#[tokio::test]
+async fn a_reply_is_dropped_or_late_and_nothing_else_suffers() {
+    let Bench { proxy, direct, through, .. } = bench(Identity::Admin).await;
+    let post = PostParams::default();
+    let mut events = pin!(watcher(through.clone(), watcher::Config::default()).default_backoff());
+    let mut seen = async |name: &str| {
+        while let Some(event) = tokio::time::timeout(SOON, events.next()).await.unwrap_or_else(|_| panic!("no {name}"))
+        {
+            let event = event.unwrap_or_else(|e| panic!("the watch is not interrupted: {e}"));
+            let (watcher::Event::Apply(map) | watcher::Event::InitApply(map)) = event else { continue };
+            if map.name_any() == name {
+                return;
+            }
+        }
+    };
+    through.create(&post, &map("first")).await.unwrap();
+    seen("first").await;
+
+    proxy.arm(Fault::drop_reply(1).on(Key::new("create", "configmaps", "dropped")));
+    through.create(&post, &map("other")).await.unwrap();
+    let error = through.create(&post, &map("dropped")).await.unwrap_err();
+    assert!(!matches!(error, kube::Error::Api(_)), "no answer at all: {error}");
+    assert!(!proxy.is_cut());
+    seen("dropped").await;
+    proxy.assert_fired();
+    let error = through.create(&post, &map("dropped")).await.unwrap_err();
+    assert!(matches!(&error, kube::Error::Api(status) if status.is_already_exists()), "it was done: {error}");
+
+    let by = Duration::from_secs(2);
+    proxy.arm(Fault::delay_reply(1, by));
+    let start = std::time::Instant::now();
+    let late = async {
+        through.create(&post, &map("late")).await.unwrap();
+        start.elapsed()
+    };
+    let done = async {
+        eventually(SOON, "done at once", async || direct.get("late").await.map_err(|e| e.to_string())).await;
+        start.elapsed()
+    };
+    let (told, done) = tokio::join!(late, done);
+    assert!(told >= by && done < told, "done after {done:?}, told after {told:?}");
+    let faults: Vec<_> = proxy.writes().iter().map(|e| (e.fault, e.status)).collect();
+    let wanted = [
+        (None, Some(201)),
+        (None, Some(201)),
+        (Some("reply dropped"), Some(201)),
+        (None, Some(409)),
+        (Some("reply delayed"), Some(201)),
+    ];
+    assert_eq!(faults, wanted);
+}
+
+/// A watch through the proxy: `next` waits for a name; what fails on the way is kept.
+struct Watched {
+    names: tokio::sync::mpsc::UnboundedReceiver<String>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Watched {
+    fn start(maps: Api<ConfigMap>) -> Self {
+        let (seen, names) = tokio::sync::mpsc::unbounded_channel();
+        let task = tokio::spawn(async move {
+            let mut objects = pin!(watcher(maps, watcher::Config::default()).default_backoff().applied_objects());
+            while let Some(object) = objects.next().await {
+                if let Ok(object) = object {
+                    let _ = seen.send(object.name_any());
+                }
+            }
+        });
+        Self { names, task }
+    }
+
+    async fn until(&mut self, wanted: &str) {
+        loop {
+            let name = tokio::time::timeout(SOON, self.names.recv()).await;
+            assert!(name.is_ok(), "no {wanted}");
+            if name.unwrap().unwrap() == wanted {
+                return;
+            }
+        }
+    }
+}
+
+fn asked(proxy: &CrashProxy, verb: &str) -> usize {
+    proxy.requests().iter().filter(|e| e.key.verb == verb && e.request.resource == "configmaps").count()
+}
+
+async fn until_asked(proxy: &CrashProxy, verb: &str, times: usize) {
+    eventually(SOON, &format!("{verb}, {times} times"), async || {
+        let seen = asked(proxy, verb);
+        if seen >= times { Ok(()) } else { Err(seen.to_string()) }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn watches_are_closed_and_go_on_from_where_they_were() {
+    let Bench { proxy, direct, through, .. } = bench(Identity::Admin).await;
+    let post = PostParams::default();
+    let mut watched = Watched::start(through.clone());
+    direct.create(&post, &map("first")).await.unwrap();
+    watched.until("first").await;
+    until_asked(&proxy, "watch", 1).await;
+    // By a plan, and frozen: what was held back is not lost.
+    proxy.arm(Fault::freeze_watch(1, "configmaps").on(Key::new("create", "configmaps", "at")));
+    proxy.arm(Fault::close_watch(2, "configmaps").on(Key::new("create", "configmaps", "at")));
+    through.create(&post, &map("at")).await.unwrap();
+    direct.create(&post, &map("held")).await.unwrap();
+    assert_eq!(proxy.unfired(), ["watch closed of configmaps at create configmaps at #2"]);
+    through.create(&post, &map("at")).await.unwrap_err(); // there already; the plan counts it
+    proxy.assert_fired();
+    until_asked(&proxy, "watch", 2).await;
+    proxy.resume_watch("configmaps");
+    watched.until("at").await;
+    watched.until("held").await;
+    assert_eq!(asked(&proxy, "list"), 1, "nothing was listed anew");
+    watched.task.abort();
+}
+
+#[tokio::test]
+async fn expired_history_must_be_listed_anew() {
+    let Bench { proxy, direct, through, .. } = bench(Identity::Admin).await;
+    let post = PostParams::default();
+    let mut watched = Watched::start(through.clone());
+    direct.create(&post, &map("first")).await.unwrap();
+    watched.until("first").await;
+    until_asked(&proxy, "watch", 1).await;
+    proxy.arm(Fault::expire_watch(1, "configmaps").on(Key::new("create", "configmaps", "at")));
+    through.create(&post, &map("at")).await.unwrap();
+    proxy.assert_fired();
+    until_asked(&proxy, "list", 2).await;
+    let gone: Vec<_> = proxy.requests().into_iter().filter(|e| e.fault == Some("expired")).collect();
+    assert!(!gone.is_empty(), "the watch that went on was refused");
+    assert!(gone.iter().all(|e| e.key.verb == "watch" && e.status == Some(410)), "{gone:?}");
+    direct.create(&post, &map("after")).await.unwrap();
+    watched.until("after").await;
+    assert_eq!(asked(&proxy, "list"), 2);
+    watched.task.abort();
+}
+
+#[tokio::test]
+async fn the_journal_tells_versions_ordinals_and_bodies() {
+    let Bench { proxy, through, .. } = bench(Identity::Admin).await;
+    let made = through.create(&PostParams::default(), &map("a")).await.unwrap();
+    let patch = |version: &Option<String>| json!({"metadata": {"resourceVersion": version}, "data": {"k": "v"}});
+    let first = Patch::Merge(patch(&made.resource_version()));
+    let changed = through.patch("a", &PatchParams::default(), &first).await.unwrap();
+    let again = Patch::Merge(patch(&changed.resource_version()));
+    through.patch("a", &PatchParams::default(), &again).await.unwrap();
+    through.patch("a", &PatchParams::default(), &first).await.unwrap_err();
+    through.get("a").await.unwrap();
+    let all = proxy.requests();
+    let told: Vec<_> = all
+        .iter()
+        .map(|e| {
+            let known = |version: &Option<String>| version.is_some();
+            (e.n, e.key.to_string(), e.ordinal, known(&e.version_before), known(&e.version_after), e.changed_nothing())
+        })
+        .collect();
+    let wanted = [
+        (1, "create configmaps a", 1, false, true, false),
+        (2, "patch configmaps a", 1, true, true, false),
+        (3, "patch configmaps a", 2, true, true, true),
+        (4, "patch configmaps a", 3, true, false, false),
+        (0, "get configmaps a", 1, false, false, false),
+    ];
+    assert_eq!(told, wanted.map(|(n, key, ordinal, b, a, same)| (n, key.to_owned(), ordinal, b, a, same)));
+    let kept = Patch::Merge(json!({"metadata": {"finalizers": ["example.com/kept"]}}));
+    let kept = through.patch("a", &PatchParams::default(), &kept).await.unwrap();
+    through.delete("a", &DeleteParams::default()).await.unwrap();
+    let version = proxy.writes().last().and_then(|e| e.version_after.clone());
+    assert_ne!(version, kept.resource_version());
+    let let_go = Patch::Merge(json!({"metadata": {"resourceVersion": version, "finalizers": null}}));
+    through.patch("a", &PatchParams::default(), &let_go).await.unwrap();
+    assert!(!proxy.writes().last().unwrap().changed_nothing(), "it is gone, with the version it had");
+    assert_eq!(all[1].version_before, made.resource_version());
+    assert_eq!(all[1].version_after, changed.resource_version());
+    assert_eq!(all[1].body_hash, all[3].body_hash);
+    assert_ne!(all[1].body_hash, all[2].body_hash);
+    let panic = tokio::spawn(async move {
+        proxy.arm(Fault::cut_before(1).on(Key::new("delete", "configmaps", "a")));
+        proxy.assert_fired();
+    });
+    let panic = panic.await.unwrap_err().into_panic().downcast::<String>().unwrap();
+    assert!(panic.starts_with("not fired: cut before delete configmaps a #1"), "{panic}");
 }
 
 #[tokio::test]

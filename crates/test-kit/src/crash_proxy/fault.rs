@@ -4,16 +4,19 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::key::Key;
 use super::request::Request;
+use super::watches::WatchAct;
 
 type Predicate = Box<dyn Fn(&Request) -> bool + Send>;
 
 /// A fault to be armed. Numbers count from 1 at the moment of arming, over the writes the proxy counts; after
-/// [`Fault::when`], over the requests that it wants.
+/// [`Fault::on`] and [`Fault::when`], over the requests that they want.
 pub struct Fault {
     act: Act,
     nth: usize,
     times: usize,
+    key: Option<Key>,
     when: Option<Predicate>,
 }
 
@@ -24,6 +27,9 @@ pub(super) enum Act {
     CutAfter,
     Answer(Refusal),
     Delay(Duration),
+    DropReply,
+    DelayReply(Duration),
+    Watch(WatchAct, String),
 }
 
 /// An answer the API server never gave.
@@ -75,9 +81,43 @@ impl Fault {
         Self::new(Act::Delay(by), n)
     }
 
+    /// The n-th write is done by the server, its answer is lost: its connection is reset, all others go on.
+    pub fn drop_reply(n: usize) -> Self {
+        Self::new(Act::DropReply, n)
+    }
+
+    /// The n-th write is done by the server at once, its answer comes after a while.
+    pub fn delay_reply(n: usize, by: Duration) -> Self {
+        Self::new(Act::DelayReply(by), n)
+    }
+
+    /// As the n-th write arrives, all watches of `resource` (plural) end, as a server ends them; the write passes.
+    pub fn close_watch(n: usize, resource: &str) -> Self {
+        Self::new(Act::Watch(WatchAct::Close, resource.to_owned()), n)
+    }
+
+    /// As the n-th write arrives, all watches of `resource` stand still until
+    /// [`resume_watch`](super::CrashProxy::resume_watch); the write passes.
+    pub fn freeze_watch(n: usize, resource: &str) -> Self {
+        Self::new(Act::Watch(WatchAct::Freeze, resource.to_owned()), n)
+    }
+
+    /// As the n-th write arrives, the history of `resource` expires, see
+    /// [`expire_watch`](super::CrashProxy::expire_watch); the write passes.
+    pub fn expire_watch(n: usize, resource: &str) -> Self {
+        Self::new(Act::Watch(WatchAct::Expire, resource.to_owned()), n)
+    }
+
     fn new(act: Act, nth: usize) -> Self {
         assert!(nth > 0, "writes are counted from 1");
-        Self { act, nth, times: 1, when: None }
+        Self { act, nth, times: 1, key: None, when: None }
+    }
+
+    /// Counts and hits only requests of this key: with the number, a plan that means the same request in every run.
+    #[must_use]
+    pub fn on(mut self, key: Key) -> Self {
+        self.key = Some(key);
+        self
     }
 
     /// Hits this many requests in a row, from the n-th on.
@@ -93,6 +133,48 @@ impl Fault {
         self.when = Some(Box::new(wanted));
         self
     }
+
+    fn concerns(&self, request: &Request, key: &Key, counted: bool) -> bool {
+        let chosen = self.key.is_some() || self.when.is_some();
+        let of_key = self.key.as_ref().is_none_or(|wanted| wanted == key);
+        of_key && self.when.as_ref().is_none_or(|wanted| wanted(request)) && (chosen || counted)
+    }
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.act {
+            Act::Answer(refusal) => write!(f, "answer {} to", refusal.code)?,
+            Act::Delay(by) => write!(f, "delay by {by:?}")?,
+            Act::DelayReply(by) => write!(f, "delay by {by:?} the reply to")?,
+            Act::DropReply => write!(f, "drop the reply to")?,
+            Act::Watch(_, resource) => write!(f, "{} of {resource} at", self.act.name())?,
+            act @ (Act::CutBefore | Act::CutAfter) => write!(f, "{}", act.name())?,
+        }
+        match (&self.key, &self.when) {
+            (Some(key), _) => write!(f, " {key}")?,
+            (None, Some(_)) => write!(f, " a chosen request")?,
+            (None, None) => write!(f, " any write")?,
+        }
+        write!(f, " #{}", self.nth)
+    }
+}
+
+impl Act {
+    /// As the journal says it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Act::CutBefore => "cut before",
+            Act::CutAfter => "cut after",
+            Act::Answer(_) => "answered",
+            Act::Delay(_) => "delayed",
+            Act::DropReply => "reply dropped",
+            Act::DelayReply(_) => "reply delayed",
+            Act::Watch(WatchAct::Close, _) => "watch closed",
+            Act::Watch(WatchAct::Freeze, _) => "watch frozen",
+            Act::Watch(WatchAct::Expire, _) => "watch expired",
+        }
+    }
 }
 
 impl Refusal {
@@ -105,6 +187,11 @@ impl Refusal {
         }
     }
 
+    /// For a watch whose history is gone.
+    pub fn expired() -> Self {
+        Self { code: 410, reason: "Expired", message: "too old resource version: its history expired".to_owned() }
+    }
+
     /// The body of the answer.
     pub fn status(&self) -> Value {
         json!({
@@ -114,29 +201,42 @@ impl Refusal {
     }
 }
 
+/// A fault with its counters.
+struct Counted {
+    fault: Fault,
+    seen: usize,
+    fired: bool,
+}
+
 /// Faults with their counters.
 #[derive(Default)]
-pub(super) struct Armed(Vec<(Fault, usize)>);
+pub(super) struct Armed(Vec<Counted>);
 
 impl Armed {
     pub fn arm(&mut self, fault: Fault) {
-        self.0.push((fault, 0));
+        self.0.push(Counted { fault, seen: 0, fired: false });
     }
 
     pub fn disarm(&mut self) {
         self.0.clear();
     }
 
+    /// Those that have hit nothing yet.
+    pub fn unfired(&self) -> Vec<String> {
+        self.0.iter().filter(|counted| !counted.fired).map(|counted| counted.fault.to_string()).collect()
+    }
+
     /// Counts a request in every fault it concerns; gives what happens to it by the first that hits it.
-    pub fn hit(&mut self, request: &Request, counted: bool) -> Option<Act> {
+    pub fn hit(&mut self, request: &Request, key: &Key, counted: bool) -> Option<Act> {
         let mut act = None;
-        for (fault, seen) in &mut self.0 {
-            if !fault.when.as_ref().map_or(counted, |wanted| wanted(request)) {
+        for Counted { fault, seen, fired } in &mut self.0 {
+            if !fault.concerns(request, key, counted) {
                 continue;
             }
             *seen += 1;
             if *seen >= fault.nth && *seen - fault.nth < fault.times && act.is_none() {
                 act = Some(fault.act.clone());
+                *fired = true;
             }
         }
         act
@@ -146,23 +246,49 @@ impl Armed {
 #[cfg(test)]
 mod tests {
     use hyper::Method;
+    use serde_json::Value;
 
     use super::*;
 
+    fn request(method: &Method, rest: &str) -> (Request, Key) {
+        let request = Request::new(method, &format!("/api/v1/namespaces/n/{rest}"), "", "");
+        let key = Key::of(&request, &Value::Null);
+        (request, key)
+    }
+
     #[test]
     fn counts_from_arming_and_only_what_concerns_it() {
-        let write = Request::new(&Method::POST, "/api/v1/namespaces/n/pods", "", "");
-        let read = Request::new(&Method::GET, "/api/v1/namespaces/n/pods", "", "");
+        let (write, written) = request(&Method::POST, "pods");
+        let (read, of_read) = request(&Method::GET, "pods");
         let mut armed = Armed::default();
         armed.arm(Fault::answer(2, 409).times(2));
         armed.arm(Fault::cut_before(1).when(|r| r.method == Method::GET));
-        assert_eq!(armed.hit(&write, true), None);
+        assert_eq!(armed.hit(&write, &written, true), None);
         for _ in 0..2 {
-            let Some(Act::Answer(refusal)) = armed.hit(&write, true) else { panic!("the second and third are hit") };
+            let Some(Act::Answer(refusal)) = armed.hit(&write, &written, true) else { panic!("these two are hit") };
             assert_eq!((refusal.code, refusal.reason), (409, "Conflict"));
         }
-        assert_eq!(armed.hit(&write, true), None);
-        assert_eq!(armed.hit(&read, false), Some(Act::CutBefore));
-        assert_eq!(armed.hit(&read, false), None);
+        assert_eq!(armed.hit(&write, &written, true), None);
+        assert_eq!(armed.hit(&read, &of_read, false), Some(Act::CutBefore));
+        assert_eq!(armed.hit(&read, &of_read, false), None);
+    }
+
+    #[test]
+    fn a_plan_names_one_request_and_says_when_it_did_not_come() {
+        let (first, key) = request(&Method::PATCH, "pods/a-07970b54/status");
+        let (second, same) = request(&Method::PATCH, "pods/a-1d1ec6b1/status");
+        let (other, of_other) = request(&Method::PATCH, "pods/b/status");
+        let mut armed = Armed::default();
+        armed.arm(Fault::drop_reply(2).on(Key::new("patch", "pods/status", "a-07970b54")));
+        armed.arm(Fault::expire_watch(3, "jobs").on(key.clone()));
+        for (request, key) in [(&other, &of_other), (&first, &key)] {
+            assert_eq!(armed.hit(request, key, true), None);
+        }
+        let plans = ["drop the reply to patch pods/status a-* #2", "watch expired of jobs at patch pods/status a-* #3"];
+        assert_eq!(armed.unfired(), plans);
+        assert_eq!(armed.hit(&second, &same, true), Some(Act::DropReply), "the same in another run");
+        assert_eq!(armed.unfired(), plans[1..]);
+        assert_eq!(armed.hit(&first, &key, true), Some(Act::Watch(WatchAct::Expire, "jobs".into())));
+        assert_eq!(armed.unfired(), [""; 0]);
     }
 }

@@ -3,22 +3,25 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::stream;
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Full, StreamBody};
-use hyper::body::{Bytes, Frame, Incoming};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
 use hyper::header::{self, HeaderMap, HeaderName};
 use hyper::service::service_fn;
 use hyper::{Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use kube::client::Body;
+use serde_json::Value;
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 
 use super::Shared;
 use super::fault::{Act, Refusal};
 use super::journal::JournalEntry;
+use super::key::Key;
 use super::request::Request;
+use super::watches;
 
 type Answer = Response<UnsyncBoxBody<Bytes, kube::Error>>;
 
@@ -50,16 +53,19 @@ async fn serve(stream: TcpStream, cuts: usize, shared: Arc<Shared>) {
         return;
     };
     let mut link = shared.link.subscribe();
-    let service = service_fn(|request| answer(request, shared.clone()));
+    let hang_up = Arc::new(Notify::new());
+    let service = service_fn(|request| answer(request, shared.clone(), hang_up.clone()));
     let connection = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
     tokio::select! {
         biased;
         _ = link.wait_for(|link| link.cuts != cuts) => reset_on_close(&SockRef::from(&socket)),
+        () = hang_up.notified() => reset_on_close(&SockRef::from(&socket)),
         _ = connection => {}
     }
 }
 
-async fn answer(incoming: hyper::Request<Incoming>, shared: Arc<Shared>) -> kube::Result<Answer> {
+/// One request; `hang_up` resets its connection.
+async fn answer(incoming: hyper::Request<Incoming>, shared: Arc<Shared>, hang_up: Arc<Notify>) -> kube::Result<Answer> {
     let (head, body) = incoming.into_parts();
     let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
     let request = Request::new(&head.method, head.uri.path(), head.uri.query().unwrap_or_default(), content_type);
@@ -76,74 +82,80 @@ async fn answer(incoming: hyper::Request<Incoming>, shared: Arc<Shared>) -> kube
         return std::future::pending().await;
     }; // the operator is gone
     let body = body.to_bytes();
-    let (entry, act) = shared.enter(&request, &body);
+    let (place, entry, act) = shared.enter(&request, &body);
+    let whole = request.is_write();
     match act {
         None => {}
         Some(Act::CutBefore) => {
-            shared.cut(entry.as_ref().and_then(|n| shared.entry(*n)).or_else(|| Some(unlisted(&request, &body))));
+            shared.cut_at(place, entry);
             return std::future::pending().await; // the connection is reset
         }
         Some(Act::CutAfter) => {
-            let status =
-                forward(head, body.clone(), shared.clone(), entry, true).await.ok().map(|a| a.status().as_u16());
-            let cut = entry.and_then(|n| shared.entry(n)).or_else(|| Some(unlisted(&request, &body)));
-            shared.cut(cut.map(|entry| JournalEntry { status: entry.status.or(status), ..entry }));
+            let _ = forward(head, body, shared.clone(), place, true).await;
+            shared.cut_at(place, entry);
             return std::future::pending().await;
+        }
+        Some(Act::DropReply) => {
+            let _ = forward(head, body, shared, place, true).await;
+            hang_up.notify_one();
+            return std::future::pending().await;
+        }
+        Some(Act::DelayReply(by)) => {
+            let answer = forward(head, body, shared, place, true).await;
+            tokio::time::sleep(by).await;
+            return answer;
         }
         Some(Act::Answer(refusal)) => return Ok(refuse_with(&refusal)),
         Some(Act::Delay(by)) => tokio::time::sleep(by).await,
+        Some(Act::Watch(act, resource)) => shared.watches.send_modify(|watches| watches.take(act, &resource)),
+    }
+    let mut too_old = false;
+    shared.watches.send_if_modified(|watches| {
+        too_old = watches.is_too_old(&request);
+        false // nobody waits for what was listed
+    });
+    if too_old {
+        shared.note(place, |entry| (entry.fault, entry.status) = (Some("expired"), Some(410)));
+        // As the API server says it: the watch begins, and its only event is the error.
+        let event = serde_json::json!({"type": "ERROR", "object": Refusal::expired().status()});
+        return Ok(json_answer(200, format!("{event}\n")));
     }
     let watched = request.is_watch().then_some(request.resource);
-    let answer = forward(head, body, shared.clone(), entry, false).await?;
+    let answer = forward(head, body, shared.clone(), place, whole).await?;
     Ok(match watched {
-        Some(resource) => answer.map(|body| pausable(body, resource, &shared)),
+        Some(resource) => answer.map(|body| watches::governed(body, resource, shared.watches.subscribe())),
         None => answer,
     })
 }
 
 impl Shared {
-    /// Counts a request, writes it into the journal if it counts, and gives its number there and its fault.
-    fn enter(&self, request: &Request, body: &Bytes) -> (Option<usize>, Option<Act>) {
+    /// Writes a request into the journal, and gives its place there, the entry and its fault.
+    fn enter(&self, request: &Request, body: &Bytes) -> (usize, JournalEntry, Option<Act>) {
         let counted = request.is_write() && (self.counts)(request);
+        let json: Value = serde_json::from_slice(body).unwrap_or_default();
+        let key = Key::of(request, &json);
         let mut state = self.state.lock().unwrap();
-        let act = state.armed.hit(request, counted);
-        if !counted {
-            return (None, act);
+        let act = state.armed.hit(request, &key, counted);
+        let mut entry = JournalEntry::new(request, key, body, &json);
+        entry.fault = act.as_ref().map(Act::name);
+        if let Some(Act::Answer(refusal)) = &act {
+            entry.status = Some(refusal.code);
         }
-        let mut entry = JournalEntry { n: state.journal.len() + 1, ..unlisted(request, body) };
-        match &act {
-            None => {}
-            Some(Act::CutBefore) => entry.fault = Some("cut before"),
-            Some(Act::CutAfter) => entry.fault = Some("cut after"),
-            Some(Act::Delay(_)) => entry.fault = Some("delayed"),
-            Some(Act::Answer(refusal)) => {
-                entry.fault = Some("answered");
-                entry.status = Some(refusal.code);
-            }
-        }
-        state.journal.push(entry);
-        (Some(state.cleared + state.journal.len() - 1), act)
+        let place = state.journal.add(entry.clone(), counted);
+        (place, entry, act)
     }
 
-    /// The entry that [`enter`](Self::enter) numbered so, if it was not cleared meanwhile.
-    fn entry(&self, number: usize) -> Option<JournalEntry> {
-        let state = self.state.lock().unwrap();
-        number.checked_sub(state.cleared).and_then(|index| state.journal.get(index)).cloned()
+    /// Cuts the link at an entry: as the journal has it by now, unless that was cleared meanwhile.
+    fn cut_at(&self, place: usize, entry: JournalEntry) {
+        let now = self.state.lock().unwrap().journal.at(place).cloned();
+        self.cut(Some(now.unwrap_or(entry)));
     }
 
-    fn note_status(&self, number: Option<usize>, status: StatusCode) {
-        let mut state = self.state.lock().unwrap();
-        let index = number.and_then(|number| number.checked_sub(state.cleared));
-        if let Some(entry) = index.and_then(|index| state.journal.get_mut(index)) {
-            entry.status = Some(status.as_u16());
+    fn note(&self, place: usize, what: impl FnOnce(&mut JournalEntry)) {
+        if let Some(entry) = self.state.lock().unwrap().journal.at(place) {
+            what(entry);
         }
     }
-}
-
-/// An entry for a request that is in no journal: a read, or a write that does not count.
-fn unlisted(request: &Request, body: &Bytes) -> JournalEntry {
-    let body = String::from_utf8_lossy(body).into_owned();
-    JournalEntry { n: 0, request: request.clone(), body, status: None, fault: None }
 }
 
 /// Sends a request on and gives the answer. It goes its way to the end even if the operator is killed meanwhile: what
@@ -152,7 +164,7 @@ async fn forward(
     head: hyper::http::request::Parts,
     body: Bytes,
     shared: Arc<Shared>,
-    entry: Option<usize>,
+    place: usize,
     whole: bool,
 ) -> kube::Result<Answer> {
     let sent = tokio::spawn(async move {
@@ -167,11 +179,15 @@ async fn forward(
         }
         let request = request.body(Body::from(body)).map_err(kube::Error::HttpError)?;
         let mut answer = shared.upstream.send(request).await?;
-        shared.note_status(entry, answer.status());
+        let status = answer.status();
+        shared.note(place, |entry| entry.status = Some(status.as_u16()));
         drop_hop_by_hop(answer.headers_mut());
         if whole {
             let (head, body) = answer.into_parts();
-            let body = Full::new(body.collect_bytes().await?).map_err(|never| match never {});
+            let body = body.collect_bytes().await?;
+            let version = if status.is_success() { version_of(&body) } else { None };
+            shared.note(place, |entry| entry.version_after = version);
+            let body = Full::new(body).map_err(|never| match never {});
             return Ok(Response::from_parts(head, body.boxed_unsync()));
         }
         Ok(answer.map(BodyExt::boxed_unsync))
@@ -182,6 +198,16 @@ async fn forward(
         Ok(answer) => answer,
         Err(_) => std::future::pending().await, // the runtime ends
     }
+}
+
+/// The resourceVersion of the object in an answer; none of one that is gone because its last finalizer was taken off: the
+/// server shows the version it had.
+fn version_of(body: &Bytes) -> Option<String> {
+    let json: Value = serde_json::from_slice(body).ok()?;
+    let metadata = &json["metadata"];
+    let held = metadata["finalizers"].as_array().is_some_and(|finalizers| !finalizers.is_empty());
+    let gone = metadata.get("deletionTimestamp").is_some() && !held;
+    metadata["resourceVersion"].as_str().filter(|_| !gone).map(str::to_owned)
 }
 
 fn drop_hop_by_hop(headers: &mut HeaderMap) {
@@ -196,28 +222,17 @@ fn refuse_with(refusal: &Refusal) -> Answer {
 }
 
 fn refuse(code: u16, status: &serde_json::Value) -> Answer {
-    let body = Full::new(Bytes::from(status.to_string())).map_err(|never| match never {});
-    let mut answer = Response::new(body.boxed_unsync());
-    *answer.status_mut() = StatusCode::from_u16(code).expect("a fault's code is an HTTP status");
-    answer.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+    let mut answer = json_answer(code, status.to_string());
     if code == 429 {
         answer.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
     }
     answer
 }
 
-/// A watch's body whose frames wait while its resource is paused.
-fn pausable(
-    body: UnsyncBoxBody<Bytes, kube::Error>,
-    resource: String,
-    shared: &Shared,
-) -> UnsyncBoxBody<Bytes, kube::Error> {
-    let paused = shared.paused.subscribe();
-    let frames = stream::unfold((body, paused, resource), async |(mut body, mut paused, resource)| {
-        let frame: kube::Result<Frame<Bytes>> = body.frame().await?;
-        // An error means that the proxy is gone; then nothing holds the frame back.
-        let _ = paused.wait_for(|paused| !paused.contains(&resource)).await;
-        Some((frame, (body, paused, resource)))
-    });
-    StreamBody::new(Box::pin(frames)).boxed_unsync()
+fn json_answer(code: u16, body: String) -> Answer {
+    let body = Full::new(Bytes::from(body)).map_err(|never| match never {});
+    let mut answer = Response::new(body.boxed_unsync());
+    *answer.status_mut() = StatusCode::from_u16(code).expect("a fault's code is an HTTP status");
+    answer.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+    answer
 }

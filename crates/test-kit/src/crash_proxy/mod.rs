@@ -1,9 +1,10 @@
 //! A proxy between an operator and the API server that crashes at a chosen write.
 //!
 //! Takes plain HTTP/1.1 on 127.0.0.1, gives TLS and an identity (administrator or service account) towards the real
-//! server. Streams watches unbuffered and can make them stand still. Counts every write in a journal, and hits the n-th
-//! with a [`Fault`]. After a cut everything is refused until [`CrashProxy::heal`], so that the operator can be killed
-//! and started again with nothing happening in between. Upgrades (exec, attach) are not supported.
+//! server. Streams watches unbuffered, and can freeze or close them or expire their history. Records every request in a
+//! journal, and hits chosen ones with a [`Fault`]: a plan names verb, resource, name and ordinal (a [`Key`] and a
+//! number), never a time. After a cut everything is refused until [`CrashProxy::heal`], so that the operator can be
+//! killed and started again with nothing happening in between. Upgrades (exec, attach) are not supported.
 //!
 //! Crash at every write, before and after:
 //! ```no_run
@@ -25,9 +26,10 @@
 mod fault;
 mod forward;
 mod journal;
+mod key;
 mod request;
+mod watches;
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -39,10 +41,13 @@ use tokio::task::JoinHandle;
 
 pub use fault::Fault;
 pub use journal::JournalEntry;
+pub use key::{Key, stable};
 pub use request::Request;
 
 use crate::api_server::{ApiServer, kubeconfig};
 use fault::Armed;
+use journal::Journal;
+use watches::{WatchAct, Watches};
 
 /// Whom the server takes the proxy's requests for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,15 +78,13 @@ struct Shared {
     counts: Counts,
     state: Mutex<State>,
     link: watch::Sender<Link>,
-    paused: watch::Sender<BTreeSet<String>>,
+    watches: watch::Sender<Watches>,
 }
 
 #[derive(Default)]
 struct State {
-    journal: Vec<JournalEntry>,
+    journal: Journal,
     armed: Armed,
-    /// Writes from before [`CrashProxy::clear_journal`], so that a late answer finds its entry, or that it is gone.
-    cleared: usize,
 }
 
 /// Whether anything passes.
@@ -123,7 +126,7 @@ impl CrashProxy {
             counts: Box::new(counts),
             state: Mutex::default(),
             link: watch::Sender::new(Link::default()),
-            paused: watch::Sender::new(BTreeSet::new()),
+            watches: watch::Sender::new(Watches::default()),
         });
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("listen on 127.0.0.1");
         let port = listener.local_addr().expect("address of our own socket").port();
@@ -154,9 +157,25 @@ impl CrashProxy {
         self.shared.state.lock().unwrap().armed.arm(fault);
     }
 
-    /// Takes all faults away.
-    pub fn disarm(&self) {
-        self.shared.state.lock().unwrap().armed.disarm();
+    /// The armed faults that have hit nothing yet, as text.
+    pub fn unfired(&self) -> Vec<String> {
+        self.shared.state.lock().unwrap().armed.unfired()
+    }
+
+    /// The end of a play: takes all faults away; panics with those that have hit nothing, and the journal.
+    #[track_caller]
+    pub fn assert_fired(&self) {
+        let unfired = self.disarm();
+        assert!(unfired.is_empty(), "not fired: {}\n{}", unfired.join("; "), self.journal());
+    }
+
+    /// Takes all faults away; gives those that have hit nothing. The others have, or are about to: a write that is cut
+    /// after it was done may still be on its way.
+    pub fn disarm(&self) -> Vec<String> {
+        let mut state = self.shared.state.lock().unwrap();
+        let unfired = state.armed.unfired();
+        state.armed.disarm();
+        unfired
     }
 
     /// Waits until the link is cut and gives the write at which it was (at once when it already is).
@@ -184,39 +203,50 @@ impl CrashProxy {
         });
     }
 
-    /// Holds back watch events of a resource (plural, such as `persistentvolumeclaims`); lists and gets still pass.
+    /// Freezes the watches of a resource (plural, such as `persistentvolumeclaims`): their events are held back; lists
+    /// and gets still pass.
     pub fn pause_watch(&self, resource: &str) {
-        self.shared.paused.send_modify(|paused| {
-            paused.insert(resource.to_owned());
-        });
+        self.watch(WatchAct::Freeze, resource);
     }
 
     /// Delivers what was held back, and everything after it.
     pub fn resume_watch(&self, resource: &str) {
-        self.shared.paused.send_modify(|paused| {
-            paused.remove(resource);
-        });
+        self.shared.watches.send_modify(|watches| watches.thaw(resource));
+    }
+
+    /// Ends the watches of a resource as a server does; they may go on from where they were.
+    pub fn close_watch(&self, resource: &str) {
+        self.watch(WatchAct::Close, resource);
+    }
+
+    /// Ends the watches of a resource and expires their history: 410 Gone until the client has listed anew.
+    pub fn expire_watch(&self, resource: &str) {
+        self.watch(WatchAct::Expire, resource);
+    }
+
+    fn watch(&self, act: WatchAct, resource: &str) {
+        self.shared.watches.send_modify(|watches| watches.take(act, resource));
     }
 
     /// The counted writes so far, in the order of their arrival.
     pub fn writes(&self) -> Vec<JournalEntry> {
-        self.shared.state.lock().unwrap().journal.clone()
+        self.shared.state.lock().unwrap().journal.writes()
     }
 
-    /// The journal as text, one write per line, for messages.
+    /// All requests so far: reads, watches, leases and events too.
+    pub fn requests(&self) -> Vec<JournalEntry> {
+        self.shared.state.lock().unwrap().journal.all()
+    }
+
+    /// The writes of the journal as text, one write per line, for messages.
     pub fn journal(&self) -> String {
         let lines: Vec<String> = self.writes().iter().map(ToString::to_string).collect();
-        lines.join(
-            "
-",
-        )
+        lines.join("\n")
     }
 
-    /// Forgets the writes so far; numbers begin at 1 again. Faults go on counting.
+    /// Forgets the requests so far; numbers and ordinals begin at 1 again. Faults go on counting.
     pub fn clear_journal(&self) {
-        let mut state = self.shared.state.lock().unwrap();
-        state.cleared += state.journal.len();
-        state.journal.clear();
+        self.shared.state.lock().unwrap().journal.clear();
     }
 }
 

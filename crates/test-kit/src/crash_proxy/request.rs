@@ -63,6 +63,22 @@ impl Request {
         request
     }
 
+    /// Kubernetes' word for what is asked: `get`, `list`, `watch`, `create`, `update`, `patch` (an apply too), `delete`,
+    /// `deletecollection`; `other` for anything else.
+    pub fn verb(&self) -> &'static str {
+        match self.method {
+            Method::GET if self.is_watch() => "watch",
+            Method::GET if self.name.is_empty() => "list",
+            Method::GET => "get",
+            Method::POST => "create",
+            Method::PUT => "update",
+            Method::PATCH => "patch",
+            Method::DELETE if self.name.is_empty() => "deletecollection",
+            Method::DELETE => "delete",
+            _ => "other",
+        }
+    }
+
     /// `true` for POST, PUT, PATCH and DELETE.
     pub fn is_write(&self) -> bool {
         matches!(self.method, Method::POST | Method::PUT | Method::PATCH | Method::DELETE)
@@ -70,7 +86,34 @@ impl Request {
 
     /// `true` for a watch.
     pub fn is_watch(&self) -> bool {
-        self.method == Method::GET && self.query.split('&').any(|pair| matches!(pair, "watch=true" | "watch=1"))
+        self.method == Method::GET && (self.asks("watch=true") || self.asks("watch=1"))
+    }
+
+    /// `true` when the query has this `NAME=VALUE`.
+    fn asks(&self, pair: &str) -> bool {
+        self.query.split('&').any(|p| p == pair)
+    }
+
+    /// `true` for a request that reads a whole selection anew: the first page of a list, or a watch that begins with
+    /// what is there.
+    pub(super) fn begins_anew(&self) -> bool {
+        let value = |name: &str| self.query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+        match self.verb() {
+            "list" => value("continue").is_none_or(str::is_empty),
+            "watch" => {
+                self.asks("sendInitialEvents=true")
+                    || value("resourceVersion").is_none_or(|version| matches!(version, "" | "0"))
+            }
+            _ => false,
+        }
+    }
+
+    /// What a list or watch selects: a list and the watch that goes on from it have the same.
+    pub(super) fn selection(&self) -> String {
+        let selects = |pair: &&str| pair.starts_with("labelSelector=") || pair.starts_with("fieldSelector=");
+        let mut selectors: Vec<&str> = self.query.split('&').filter(selects).collect();
+        selectors.sort_unstable();
+        format!("{}?{}", self.path, selectors.join("&"))
     }
 
     /// `true` for what is no state of ours to lose: leases, events, and reviews, which only ask a question.
@@ -116,8 +159,39 @@ mod tests {
         let request = |method: Method, path: &str, query: &str| Request::new(&method, path, query, "");
         assert!(request(Method::GET, "/api/v1/pods", "limit=1&watch=true").is_watch());
         assert!(!request(Method::GET, "/api/v1/pods", "limit=1").is_watch());
+        let verbs = [
+            (Method::GET, "/api/v1/pods", "watch=1", "watch"),
+            (Method::GET, "/api/v1/pods", "", "list"),
+            (Method::GET, "/api/v1/namespaces/n/pods/p", "", "get"),
+            (Method::POST, "/api/v1/namespaces/n/pods", "watch=true", "create"),
+            (Method::PATCH, "/api/v1/namespaces/n/pods/p/status", "", "patch"),
+            (Method::DELETE, "/api/v1/namespaces/n/pods", "", "deletecollection"),
+        ];
+        for (method, path, query, verb) in verbs {
+            assert_eq!(request(method, path, query).verb(), verb, "{path}?{query}");
+        }
         assert!(request(Method::PUT, "/apis/coordination.k8s.io/v1/namespaces/n/leases/l", "").is_noise());
         assert!(request(Method::POST, "/api/v1/namespaces/n/events", "").is_noise());
         assert!(!request(Method::POST, "/api/v1/namespaces/n/pods", "").is_noise());
+    }
+
+    #[test]
+    fn a_list_and_its_watch_select_the_same() {
+        let request = |query: &str| Request::new(&Method::GET, "/api/v1/pods", query, "");
+        let list = request("limit=500&labelSelector=a%3Db&fieldSelector=x");
+        let watch = request("watch=true&fieldSelector=x&labelSelector=a%3Db&resourceVersion=7");
+        assert_eq!(list.selection(), watch.selection());
+        assert_ne!(list.selection(), request("watch=true&resourceVersion=7").selection());
+        let cases = [
+            ("limit=500", true),
+            ("limit=500&continue=abc", false),
+            ("watch=true&resourceVersion=7", false),
+            ("watch=true&resourceVersion=0", true),
+            ("watch=true", true),
+            ("watch=true&sendInitialEvents=true&resourceVersion=7", true),
+        ];
+        for (query, anew) in cases {
+            assert_eq!(request(query).begins_anew(), anew, "{query}");
+        }
     }
 }

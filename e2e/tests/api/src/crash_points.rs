@@ -1,73 +1,219 @@
 //! Killing an operator at every write of a play.
 
+use crate::{Company, OPERATOR, Stage, end_state};
+use futures::FutureExt;
+use std::any::Any;
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::panic::AssertUnwindSafe;
 use std::time::Instant;
-use test_kit::crash_proxy::Request;
-use test_kit::{Fault, JournalEntry};
+use test_kit::crash_proxy::Key;
+use test_kit::{CrashProxy, Fault, JournalEntry};
 
-/// A kind of write: the same in every run, whatever its objects are called.
-type Kind = (String, String, String);
-
-fn kind(request: &Request) -> Kind {
-    (request.method.to_string(), request.resource.clone(), request.subresource.clone())
-}
-
-/// Where a run is cut. A number among all writes would mean another one whenever two looks fall together or a write
-/// is refused; the n-th of its kind means the same in every run.
+/// Where a run is cut: before or after one request that a plan names.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Point {
     when: &'static str,
-    kind: Kind,
-    nth: usize,
+    key: Key,
+    ordinal: usize,
 }
 
 impl Point {
-    /// The fault, for writes of that namespace and of none.
+    /// The fault, for writes of that namespace, of the operator's own and of none.
     pub fn fault(&self, namespace: &str) -> Fault {
         let cut = if self.when == "before" { Fault::cut_before } else { Fault::cut_after };
-        let (wanted, namespace) = (self.kind.clone(), namespace.to_owned());
-        let ours = move |r: &Request| r.namespace.is_empty() || r.namespace == namespace;
-        cut(self.nth).when(move |request| ours(request) && kind(request) == wanted)
+        let namespace = namespace.to_owned();
+        cut(self.ordinal)
+            .on(self.key.clone())
+            .when(move |r| r.namespace.is_empty() || r.namespace == OPERATOR.0 || r.namespace == namespace)
     }
 }
 
 impl std::fmt::Display for Point {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { when, kind: (method, resource, subresource), nth } = self;
-        write!(f, "{when} {method} {resource} {subresource} {nth}")
+        let Self { when, key, ordinal } = self;
+        write!(f, "{when} {key} #{ordinal}")
     }
 }
 
-/// Plays once uninterrupted (`None`), then once for every `step`-th of the first `last` writes, before it and after it.
-/// `run` gives the writes of an uninterrupted run, or the write at which it was cut, if it was.
+/// Which writes of a play are points: always the same ones, by their place in the uninterrupted run.
+#[derive(Clone, Copy, Debug)]
+pub struct Choice {
+    /// Every `step`-th write, and the first of each kind (verb and resource).
+    pub step: usize,
+    /// No later than the `last`-th write: what comes after is another play's.
+    pub last: usize,
+}
+
+impl Choice {
+    /// Every `step`-th write and the first of each kind; every write where `$HOLDFAST_CRASH_POINTS` is `all`.
+    pub fn every(step: usize) -> Self {
+        let all = std::env::var("HOLDFAST_CRASH_POINTS").is_ok_and(|v| v == "all");
+        Self { step: if all { 1 } else { step }, last: usize::MAX }
+    }
+
+    /// As [`every`](Self::every), of the first writes only.
+    #[must_use]
+    pub fn first(self, last: usize) -> Self {
+        Self { last, ..self }
+    }
+}
+
+impl std::fmt::Display for Choice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.step {
+            1 => write!(f, "every write")?,
+            2 => write!(f, "every 2nd write and the first of each kind")?,
+            step => write!(f, "every {step}th write and the first of each kind")?,
+        }
+        if self.last < usize::MAX { write!(f, " of the first {}", self.last) } else { Ok(()) }
+    }
+}
+
+/// Runs that may pass before a plan that did not fire counts as one that never does.
+const TRIES: usize = 3;
+
+/// Plays once uninterrupted (`None`), then once for every chosen write that was done, before it and after it. `run`
+/// gives the writes of an uninterrupted run, or the write at which it was cut, if it was. What panics in `run` is a
+/// failed point; `recover` then makes the stage fit for the next one.
 ///
-/// The first write of each kind that was done comes in every run and must be reached; how often a kind comes after that
-/// depends on which looks fall together, so a repetition may stay away, and so may one that the server refused.
-pub async fn walk(name: &str, step: usize, last: usize, run: impl AsyncFn(Option<&Point>) -> Vec<JournalEntry>) {
+/// A write that did not come in three runs has failed too, but for repetitions of a key: how often a status is written
+/// depends on which looks fall together.
+pub async fn walk(
+    name: &str,
+    choice: Choice,
+    run: impl AsyncFn(Option<&Point>) -> Vec<JournalEntry>,
+    recover: impl AsyncFn(),
+) {
     let writes = run(None).await;
     assert!(writes.len() >= 3, "{name} has only {} writes", writes.len());
     for write in &writes {
-        println!("{write} {}", write.body);
+        println!("{name}: {} #{} {write}", write.key, write.ordinal);
     }
     let start = Instant::now();
-    let mut seen: Vec<Kind> = Vec::new();
-    let (mut hits, mut missed) = (0, Vec::new());
-    for (index, write) in writes.iter().enumerate().take(last) {
-        seen.push(kind(&write.request));
-        let nth = seen.iter().filter(|k| Some(*k) == seen.last()).count();
-        if index % step > 0 {
+    let (mut seen, mut tried, mut failed, mut missed) = (BTreeSet::new(), 0, Vec::new(), Vec::new());
+    for (index, write) in writes.iter().enumerate().take(choice.last).filter(|(_, write)| write.was_done()) {
+        let first = seen.insert((write.key.verb.clone(), write.key.resource.clone()));
+        if index % choice.step > 0 && !first {
             continue;
         }
         for when in ["before", "after"] {
-            let point = Point { when, kind: kind(&write.request), nth };
-            let begun = Instant::now();
-            let reached = !run(Some(&point)).await.is_empty();
-            println!("{name}: killed {point}: reached {reached}, {:?}", begun.elapsed());
-            hits += usize::from(reached);
-            assert!(reached || nth > 1 || !write.was_done(), "{name}: not reached: {point}");
-            if !reached && write.was_done() {
-                missed.push(point.to_string());
+            let point = Point { when, key: write.key.clone(), ordinal: write.ordinal };
+            let (begun, mut told) = (Instant::now(), "not reached".to_owned());
+            for _ in 0..TRIES {
+                told = match AssertUnwindSafe(run(Some(&point))).catch_unwind().await {
+                    Ok(cut) if cut.is_empty() => continue,
+                    Ok(_) => "ok".to_owned(),
+                    Err(panic) => text_of(panic.as_ref()),
+                };
+                break;
+            }
+            println!("{name}: killed {point}: {told} ({:?})", begun.elapsed());
+            tried += usize::from(told != "not reached");
+            match told.as_str() {
+                "ok" => {}
+                "not reached" if write.ordinal > 1 => missed.push(point),
+                _ => {
+                    failed.push(format!("{point}: {told}"));
+                    recover().await;
+                }
             }
         }
     }
-    println!("{name}: {} writes, every {step}. in {:?}, not reached: {missed:?}", writes.len(), start.elapsed());
-    assert!(missed.len() * 4 <= hits, "{name}: too few reached ({hits}): {missed:?}");
+    let took = start.elapsed().as_secs();
+    // Past the capture of the test runner: it is shown where the test passes, too.
+    let line = format!("crash: workload={name} points={tried} failed={} ({choice}, in {took} s)\n", failed.len());
+    std::io::stderr().write_all(line.as_bytes()).expect("stderr");
+    assert!(failed.is_empty(), "{name}: {} of {tried} points failed:\n{}", failed.len(), failed.join("\n"));
+    let shown: Vec<String> = missed.iter().map(ToString::to_string).collect();
+    assert!(missed.len() * 4 <= tried, "{name}: too few reached ({tried}): {shown:?}");
+}
+
+fn text_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    text.or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned())).unwrap_or_else(|| "a panic".to_owned())
+}
+
+/// A play of the data protection operator.
+pub trait Workload {
+    /// As it is printed.
+    const NAME: &'static str;
+
+    /// Everything that stands before; ends when the operator has nothing left to write.
+    fn prepare(&self, stage: &Stage, company: &Company) -> impl Future<Output = ()>;
+
+    /// From the first thing a user does to the end. Runs on while the operator is dead and comes again: it waits for
+    /// what holds in every run, and looks past the proxy.
+    fn play(&self, stage: &Stage, company: &Company) -> impl Future<Output = ()>;
+}
+
+/// Kills the operator at the chosen writes of a workload. Each run must come to the state of the uninterrupted one, and
+/// must have created each object as often.
+pub async fn workload<W: Workload>(workload: &W, choice: Choice) {
+    let wanted = tokio::sync::OnceCell::new();
+    let run = async |point: Option<&Point>| {
+        let (stage, company) = crate::stage_of_run().await;
+        workload.prepare(&stage, company).await;
+        let proxy = &company.proxy;
+        proxy.clear_journal();
+        if let Some(point) = point {
+            proxy.arm(point.fault(&stage.namespace));
+        }
+        let mut played = std::pin::pin!(workload.play(&stage, company));
+        let ended = tokio::select! {
+            _ = proxy.cut() => false,
+            () = &mut played => true,
+        };
+        let cut = if point.is_some() { cut_by_plan(proxy).await } else { None };
+        if cut.is_some() {
+            restart(company).await;
+        }
+        if !ended {
+            played.await;
+        }
+        if point.is_some() && cut.is_none() {
+            return vec![];
+        }
+        if point.is_none() {
+            wanted.set(end_state::at_rest(&stage, company).await).expect("the uninterrupted run is the first");
+            let writes = writes(&stage, company);
+            let idle: Vec<String> = writes.iter().filter(|w| w.changed_nothing()).map(ToString::to_string).collect();
+            assert!(idle.is_empty(), "writes that changed nothing: {idle:?}");
+            return writes;
+        }
+        end_state::until(&stage, company, wanted.get().expect("the uninterrupted run is the first")).await;
+        cut.into_iter().collect()
+    };
+    let recover = async || {
+        let (_, company) = crate::stage_of_run().await;
+        company.proxy.disarm();
+        restart(company).await;
+    };
+    walk(W::NAME, choice, run, recover).await;
+    let log = crate::stage_of_run().await.1.operator.lock().await.log();
+    let panics: Vec<&str> = log.lines().filter(|line| line.contains("panicked at")).collect();
+    assert!(panics.is_empty(), "the operator panicked: {panics:?}");
+}
+
+/// The operator's writes for the stage's namespace; workloads take turns, so what it wrote in its own is for that too.
+fn writes(stage: &Stage, company: &Company) -> Vec<JournalEntry> {
+    let own = |w: &JournalEntry| {
+        let of = &w.request.namespace;
+        of.is_empty() || *of == stage.namespace || of == OPERATOR.0
+    };
+    company.proxy.writes().into_iter().filter(own).collect()
+}
+
+/// Takes the one armed fault away, and gives the write at which it cut the link, if it did: the end of a play may be
+/// seen before the write that brought it is cut.
+pub async fn cut_by_plan(proxy: &CrashProxy) -> Option<JournalEntry> {
+    if proxy.disarm().is_empty() { Some(proxy.cut().await) } else { None }
+}
+
+/// The operator is killed, if it lives, and comes again to a link that holds.
+pub async fn restart(company: &Company) {
+    let mut operator = company.operator.lock().await;
+    operator.kill();
+    company.proxy.heal();
+    operator.restart().await;
 }

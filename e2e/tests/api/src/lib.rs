@@ -8,9 +8,11 @@ pub mod backups;
 pub mod clusters;
 pub mod crash_points;
 pub mod driver;
+pub mod end_state;
 pub mod golden;
 pub mod objects;
 pub mod populate;
+pub mod snapshots;
 
 use kube::Client;
 use std::path::{Path, PathBuf};
@@ -157,5 +159,19 @@ pub async fn stage_on(server: &'static ApiServer, name: &str) -> (Stage, &'stati
     let company = company(server).await;
     let client = server.client();
     let namespace = builders::namespace(&client, name).await;
+    (Stage { server, client, namespace }, company)
+}
+
+/// As [`stage`], in a namespace whose name [`test_kit::crash_proxy::stable`] makes the same in every run, and short
+/// enough to stay whole in names that are made from it.
+pub async fn stage_of_run() -> (Stage, &'static Company) {
+    use std::hash::{BuildHasher, RandomState};
+    let server = ApiServer::shared().await;
+    let company = company(server).await;
+    let client = server.client();
+    let namespace = format!("c-{:08x}", RandomState::new().hash_one(0) >> 32);
+    let body = serde_json::json!({"metadata": {"name": namespace}});
+    let body: k8s_openapi::api::core::v1::Namespace = serde_json::from_value(body).expect("a namespace");
+    kube::Api::all(client.clone()).create(&kube::api::PostParams::default(), &body).await.expect("make a namespace");
     (Stage { server, client, namespace }, company)
 }

@@ -4,7 +4,7 @@
 use e2e_api::clusters::{
     Apps, both, cluster, clusters, component, definition, from_backup, pod_uids, until_cluster, until_told,
 };
-use e2e_api::crash_points::{self, Point};
+use e2e_api::crash_points::{self, Choice, Point};
 use e2e_api::objects::{self, claims, completed_status, create, prepare_data, set_backup_status};
 use e2e_api::{Company, PATIENCE, Stage};
 use k8s_openapi::api::core::v1::Secret;
@@ -91,11 +91,11 @@ async fn run(play: Play, point: Option<&Point>) -> Vec<JournalEntry> {
     };
     proxy.arm(point.fault(&stage.namespace));
     play.begin(&stage, &definition).await;
-    let hit = tokio::select! {
-        at = proxy.cut() => Some(at),
-        () = play.end(&stage, company) => None,
-    };
-    proxy.disarm();
+    tokio::select! {
+        _ = proxy.cut() => {}
+        () = play.end(&stage, company) => {}
+    }
+    let hit = crash_points::cut_by_plan(proxy).await;
     if hit.is_some() {
         let before = pod_uids(&stage, "c").await;
         let mut operator = operator.lock().await;
@@ -113,16 +113,27 @@ async fn run(play: Play, point: Option<&Point>) -> Vec<JournalEntry> {
     hit.into_iter().collect()
 }
 
+async fn at(choice: Choice, play: Play) {
+    let _turn = TURN.lock().await;
+    let recover = async || {
+        let (_, _, Apps { operator, proxy }) = both("crash").await;
+        proxy.disarm();
+        let mut operator = operator.lock().await;
+        operator.kill();
+        proxy.heal();
+        operator.restart().await;
+    };
+    crash_points::walk(&format!("Cluster{play:?}"), choice, async |point| run(play, point).await, recover).await;
+}
+
 static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_new_cluster_ends_the_same_whichever_write_the_operator_dies_at() {
-    let _turn = TURN.lock().await;
-    crash_points::walk("Create", 1, usize::MAX, async |point| run(Play::Create, point).await).await;
+    at(Choice::every(6), Play::Create).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restored_cluster_ends_the_same_whichever_write_the_operator_dies_at() {
-    let _turn = TURN.lock().await;
-    crash_points::walk("Restore", 2, usize::MAX, async |point| run(Play::Restore, point).await).await;
+    at(Choice::every(6), Play::Restore).await;
 }

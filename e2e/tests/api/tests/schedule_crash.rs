@@ -2,9 +2,9 @@
 //! whatever happens, also when that Backup is deleted while nobody looks. The tests share one operator and take turns.
 
 use e2e_api::backups::{delete, policy, until_gone, until_waits};
-use e2e_api::crash_points::{self, Point};
+use e2e_api::crash_points::{self, Choice, Point, restart};
 use e2e_api::objects::{action_set, create, dp, prepare_data, until_phase};
-use e2e_api::{Company, PATIENCE, Stage, stage};
+use e2e_api::{PATIENCE, Stage, stage};
 use kube::ResourceExt;
 use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
@@ -115,13 +115,6 @@ impl Play {
     }
 }
 
-async fn restart(company: &Company) {
-    let mut operator = company.operator.lock().await;
-    operator.kill();
-    company.proxy.heal();
-    operator.restart().await;
-}
-
 async fn run(play: Play, point: Option<&Point>) -> Vec<JournalEntry> {
     let (stage, company) = stage("scheduled").await;
     play.prepare(&stage).await;
@@ -134,11 +127,11 @@ async fn run(play: Play, point: Option<&Point>) -> Vec<JournalEntry> {
     };
     proxy.arm(point.fault(&stage.namespace));
     play.begin(&stage).await;
-    let hit = tokio::select! {
-        at = proxy.cut() => Some(at),
-        () = play.end(&stage) => None,
-    };
-    proxy.disarm();
+    tokio::select! {
+        _ = proxy.cut() => {}
+        () = play.end(&stage) => {}
+    }
+    let hit = crash_points::cut_by_plan(proxy).await;
     if hit.is_some() {
         restart(company).await;
         play.end(&stage).await;
@@ -151,7 +144,12 @@ static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slot_makes_one_backup_whichever_write_the_operator_dies_at() {
     let _turn = TURN.lock().await;
-    crash_points::walk("scheduled run", 1, usize::MAX, async |point| run(Play::Run, point).await).await;
+    let recover = async || {
+        let (_, company) = stage("scheduled").await;
+        company.proxy.disarm();
+        restart(company).await;
+    };
+    crash_points::walk("ScheduledRun", Choice::every(1), async |point| run(Play::Run, point).await, recover).await;
 }
 
 /// An expiry has two writes only.

@@ -69,7 +69,9 @@ pub fn record(action: &mut ActionStatus, set: &StatefulSet, health: &Health, now
     if let Some(reference) = &mut action.object_ref {
         reference.uid = set.uid();
     }
-    action.available_replicas = Some(set.status.as_ref().and_then(|s| s.available_replicas).unwrap_or_default());
+    // A count from before the last change of the StatefulSet is of pods that wrote from another database pod.
+    let counted = set.status.as_ref().filter(|s| s.observed_generation >= set.metadata.generation);
+    action.available_replicas = Some(counted.and_then(|s| s.available_replicas).unwrap_or_default());
     action.start_timestamp.get_or_insert(Time(now));
     action.completion_timestamp = None;
     match health {
@@ -159,5 +161,20 @@ mod tests {
         assert_eq!(action.phase, Some(ActionPhase::Failed), "not yet well again");
         record(&mut action, &set(1), &Health::Well, at(20));
         assert_eq!((action.phase, action.failure_reason), (Some(ActionPhase::Running), None));
+    }
+
+    /// Moved to another database pod, it was told to be written from there while its old pod still counted.
+    #[test]
+    fn replicas_count_only_as_the_set_is_now() {
+        let counted = |observed: i64| {
+            let mut set = set(1);
+            set.metadata.generation = Some(3);
+            let status = json!({"replicas": 1, "availableReplicas": 1, "observedGeneration": observed});
+            set.status = Some(serde_json::from_value(status).unwrap());
+            let mut action = ActionStatus::default();
+            record(&mut action, &set, &Health::Unsure(at(10)), at(0));
+            action.available_replicas
+        };
+        assert_eq!((counted(2), counted(3)), (Some(0), Some(1)));
     }
 }

@@ -5,91 +5,17 @@ use e2e_api::backups::{
     until_status,
 };
 use e2e_api::populate::pods_end;
-use e2e_api::{PATIENCE, Stage, stage};
-use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
-use kube::{Client, ResourceExt};
-use serde_json::{Value, json};
+use e2e_api::snapshots::{CSI, class, install, ready, snapshot_policy, snapshots, until_snapshot};
+use e2e_api::{PATIENCE, stage};
+use kube::ResourceExt;
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
+use serde_json::json;
 use test_kit::{Outcome, builders, wait};
 use tokio::sync::{Mutex, OnceCell};
-
-/// Driver of the volumes that the provisioner makes.
-const CSI: &str = "fake.holdfast.dev";
-const API: &str = "snapshot.storage.k8s.io/v1";
 
 static INSTALLED: OnceCell<()> = OnceCell::const_new();
 /// The kinds are missing for one test, and there for the others.
 static TURN: Mutex<()> = Mutex::const_new(());
-
-fn kind(plural: &str, kind: &str, scope: &str) -> Value {
-    json!({
-        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-        "metadata": {"name": format!("{plural}.snapshot.storage.k8s.io"),
-            "annotations": {"api-approved.kubernetes.io": "unapproved, for tests"}},
-        "spec": {"group": "snapshot.storage.k8s.io", "scope": scope, "names": {"plural": plural, "kind": kind},
-            "versions": [{"name": "v1", "served": true, "storage": true, "subresources": {"status": {}},
-                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}}}]},
-    })
-}
-
-async fn install(client: &Client) {
-    let crds = Api::<DynamicObject>::all_with(
-        client.clone(),
-        &builders::resource("apiextensions.k8s.io/v1", "CustomResourceDefinition"),
-    );
-    for (plural, name, scope) in [
-        ("volumesnapshots", "VolumeSnapshot", "Namespaced"),
-        ("volumesnapshotclasses", "VolumeSnapshotClass", "Cluster"),
-    ] {
-        let body = kind(plural, name, scope);
-        let params = PatchParams::apply("test").force();
-        let crd = format!("{plural}.snapshot.storage.k8s.io");
-        crds.patch(&crd, &params, &Patch::Apply(&body)).await.expect("a kind");
-        wait::eventually(PATIENCE, &format!("{crd} is served"), async || {
-            let seen = crds.get(&crd).await.map_err(|e| e.to_string())?.data["status"].clone();
-            let conditions = seen["conditions"].as_array().cloned().unwrap_or_default();
-            let served = conditions.iter().any(|c| c["type"] == "Established" && c["status"] == "True");
-            if served { Ok(()) } else { Err(seen.to_string()) }
-        })
-        .await;
-    }
-}
-
-async fn class(client: &Client, name: &str, default: bool) {
-    let mut resource = builders::resource(API, "VolumeSnapshotClass");
-    resource.plural = "volumesnapshotclasses".into();
-    let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
-    let body = json!({"apiVersion": API, "kind": "VolumeSnapshotClass", "driver": CSI, "deletionPolicy": "Delete",
-        "metadata": {"name": name, "annotations": {"snapshot.storage.kubernetes.io/is-default-class": default.to_string()}}});
-    api.patch(name, &PatchParams::apply("test").force(), &Patch::Apply(&body)).await.expect("a class");
-}
-
-fn snapshots(stage: &Stage) -> Api<DynamicObject> {
-    builders::dynamic(&stage.client, API, "VolumeSnapshot", &stage.namespace)
-}
-
-async fn until_snapshot(stage: &Stage, name: &str) -> DynamicObject {
-    wait::eventually(PATIENCE, &format!("VolumeSnapshot {name}"), async || {
-        snapshots(stage).get(name).await.map_err(|e| e.to_string())
-    })
-    .await
-}
-
-/// A policy with the method `full`, which takes snapshots and may have an ActionSet.
-async fn snapshot_policy(stage: &Stage, actions: Option<&str>) {
-    policy(stage, actions.unwrap_or("none"), |spec| {
-        let method = &mut spec["backupMethods"][0];
-        method["snapshotVolumes"] = json!(true);
-        method["targetVolumes"] = json!({"volumes": ["data"]});
-        if actions.is_none() {
-            method.as_object_mut().unwrap().remove("actionSetName");
-        }
-    })
-    .await;
-}
-
-fn ready() -> Value {
-    json!({"readyToUse": true, "restoreSize": "1Gi", "creationTime": "2026-11-21T00:00:00Z", "boundVolumeSnapshotContentName": "content"})
-}
 
 #[tokio::test]
 async fn bd29_kinds_and_classes_that_come_later_and_errors_that_end() {
