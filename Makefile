@@ -86,8 +86,9 @@ test-mover: ## The data mover against real S3 servers, with faults in between
 	$(BUILD)
 	$(TEST) $(MOVER_TESTS)
 
+# Each test says whether it shares the machine; three at a time do. What they took is on standard error.
 e2e: prerequisites ## Tests on the real node (root)
-	@$(CLUSTER)/with.sh $(if $(NODE_TESTS),$(TEST) $(NODE_TESTS),cargo test -p e2e-node) -- --test-threads=1
+	@$(CLUSTER)/with.sh $(if $(NODE_TESTS),$(TEST) $(NODE_TESTS),cargo test -p e2e-node) -- --test-threads=3
 
 crash: ## Kill the operator before and after every write; damaged bytes into every reader of the mover, a minute each
 	@$(CLUSTER)/build.sh api

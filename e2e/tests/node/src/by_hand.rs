@@ -1,67 +1,48 @@
-//! Actions of ActionSets run without an operator: the pod that it would make of one (contract-dp §10.4 to §10.6), so that a
-//! script is tested as such, whether or not the operator serves its kind yet.
+//! Restores that the operator does not serve yet, in the pod that it would make (contract-dp §10.4 to §10.6): of logs, of chains, and into
+//! a running database. What they read was written by the operator's Backups.
 
-use crate::{Node, PATIENCE, run, state, workspace};
-use k8s_openapi::api::core::v1::{Pod, Secret};
+use crate::backups::text;
+use crate::{DP, Node, PATIENCE, workspace};
+use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::{DeleteParams, LogParams};
 use serde_json::{Value, json};
-use std::process::Command;
-use test_kit::wait;
+use test_kit::{builders, wait};
 
 /// Where scripts look for the mover.
 const BIN: &str = "/bin/datasafed";
-/// What a script says about its backup.
-const INFO: &str = "/dp-manager/backup.info";
 
-/// A repository as pods see it.
+/// One action of a restore.
 #[derive(Clone, Debug)]
-pub enum Repository {
-    /// The claim of this name, made on first use.
-    Claim(&'static str),
-    /// A bucket of the node's S3 server.
-    Bucket(&'static str),
-}
-
-/// One action.
-#[derive(Clone, Debug)]
-pub struct Action<'a> {
-    /// Name of the pod.
-    pub pod: &'a str,
-    /// The ActionSet.
-    pub set: &'a Value,
-    /// Where in its spec the action is, as a JSON pointer.
+pub struct Restore<'a> {
+    /// The backup that is restored, as the API server has it.
+    pub backup: &'a Value,
+    /// Where in the spec of its ActionSet the action is, as a JSON pointer.
     pub at: &'a str,
-    /// A claim of the target and where it is mounted.
+    /// A claim to restore into and where it is mounted.
     pub volume: Option<(&'a str, &'a str)>,
     /// What else the operator would set.
-    pub env: Vec<(&'a str, String)>,
+    pub env: Vec<(&'a str, &'a str)>,
 }
 
-/// What an action left.
-#[derive(Debug)]
-pub struct Left {
-    /// Its `backup.info`, or null.
-    pub info: Value,
-    /// The end of its log.
-    pub log: String,
-}
+impl<'a> Restore<'a> {
+    /// The action that fills a claim.
+    pub fn prepare(backup: &'a Value, volume: (&'a str, &'a str), env: &[(&'a str, &'a str)]) -> Self {
+        Self { backup, at: "/restore/prepareData", volume: Some(volume), env: env.to_vec() }
+    }
 
-/// Environment of a backup's and a restore's action: `root` is the policy's directory in the repository.
-pub fn backup_env(root: &str, name: &str) -> Vec<(&'static str, String)> {
-    vec![
-        ("DP_BACKUP_NAME", name.to_owned()),
-        ("DP_BACKUP_ROOT_PATH", root.to_owned()),
-        ("DP_BACKUP_BASE_PATH", format!("{root}/{name}")),
-        ("DP_TARGET_RELATIVE_PATH", String::new()),
-        ("DP_BACKUP_INFO_FILE", INFO.to_owned()),
-    ]
+    /// The first action that runs when the database is up; `login` is its host, port, user and password.
+    pub fn post_ready(backup: &'a Value, login: [&'a str; 4]) -> Self {
+        let names = ["DP_DB_HOST", "DP_DB_PORT", "DP_DB_USER", "DP_DB_PASSWORD"];
+        Self { backup, at: "/restore/postReady/0/job", volume: None, env: names.into_iter().zip(login).collect() }
+    }
 }
 
 impl Node {
-    /// Runs a script of the workspace; what it prints is for those who watch.
-    pub fn script(&self, path: &str, arguments: &[&str]) {
-        eprint!("{}", run(Command::new(workspace().join(path)).args(arguments)));
+    /// Runs a script of the workspace, one at a time; what it prints is for those who watch.
+    pub async fn script(&self, path: &str, arguments: &[&str]) {
+        let _one = crate::ONE_SCRIPT.lock().await;
+        eprint!("{}", crate::run(std::process::Command::new(workspace().join(path)).args(arguments)));
     }
 
     /// Applies a file of `e2e/addons`.
@@ -69,157 +50,92 @@ impl Node {
         self.apply_file(&workspace().join("e2e/addons").join(file));
     }
 
-    /// An ActionSet of `e2e/addons`, as the API server has it.
-    pub async fn action_set(&self, file: &str) -> Value {
-        let path = workspace().join("e2e/addons").join(file);
-        let object = self.manifest(&path);
-        crate::clusters::json(&self.apply_cluster(&object).await)
-    }
-
-    /// What a pod has to have to reach a repository.
-    async fn reach(&self, repository: &Repository) -> (Value, Value, Value) {
-        match repository {
-            Repository::Claim(name) => {
-                let claim = json!({
-                    "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name},
-                    "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
-                });
-                self.apply(&claim).await;
-                (
-                    json!({"name": "dp-backup-data", "persistentVolumeClaim": {"claimName": name}}),
-                    json!({"name": "dp-backup-data", "mountPath": "/backupdata"}),
-                    json!({"name": "DATASAFED_LOCAL_BACKEND_PATH", "value": "/backupdata"}),
-                )
-            }
-            Repository::Bucket(bucket) => {
-                self.script("e2e/s3/install.sh", &[bucket]);
-                let secrets: Api<Secret> = Api::namespaced(self.client.clone(), "holdfast-s3");
-                let data = secrets.get("s3-credentials").await.expect("credentials").data.unwrap_or_default();
-                let text = |key: &str| String::from_utf8(data[key].0.clone()).expect("text");
-                let config = format!(
-                    "[storage]\ntype = s3\nprovider = Other\nenv_auth = false\naccess_key_id = {}\nsecret_access_key = {}\n\
-                     region = us-east-1\nendpoint = http://s3.holdfast-s3.svc:7070\nroot = {bucket}\nno_check_bucket = true\n\
-                     force_path_style = true\nchunk_size = 50Mi\n",
-                    text("accessKeyId"),
-                    text("secretAccessKey"),
-                );
-                self.apply(&json!({
-                    "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "tool-config"},
-                    "stringData": {"datasafed.conf": config},
-                }))
-                .await;
-                (
-                    json!({"name": "dp-datasafed-config", "secret": {"secretName": "tool-config"}}),
-                    json!({"name": "dp-datasafed-config", "mountPath": "/etc/datasafed", "readOnly": true}),
-                    json!({"name": "DP_REPOSITORY", "value": bucket}),
-                )
-            }
+    /// The repository of a backup as a pod sees it: what the operator prepared for it in this namespace.
+    async fn reach(&self, backup: &Value) -> (Value, Value, Value) {
+        let name = text(&backup["status"]["backupRepoName"]);
+        let repos: Api<kube::api::DynamicObject> =
+            Api::all_with(self.client.clone(), &builders::resource(DP, "BackupRepo"));
+        let repo = repos.get(name).await.expect("the repository");
+        let status = &repo.data["status"];
+        match (status["backupPVCName"].as_str(), status["toolConfigSecretName"].as_str()) {
+            (Some(claim), _) => (
+                json!({"name": "dp-backup-data", "persistentVolumeClaim": {"claimName": claim}}),
+                json!({"name": "dp-backup-data", "mountPath": "/backupdata"}),
+                json!({"name": "DATASAFED_LOCAL_BACKEND_PATH", "value": "/backupdata"}),
+            ),
+            (None, Some(secret)) => (
+                json!({"name": "dp-datasafed-config", "secret": {"secretName": secret}}),
+                json!({"name": "dp-datasafed-config", "mountPath": "/etc/datasafed", "readOnly": true}),
+                json!({"name": "DP_REPOSITORY", "value": name}),
+            ),
+            (None, None) => panic!("repository {name} has neither claim nor configuration: {status}"),
         }
     }
 
-    /// Starts an action in a pod of its own, with the rights that the operator gives to actions.
-    pub async fn start_action(&self, action: &Action<'_>, repository: &Repository) {
-        let (volume, mount, reach) = self.reach(repository).await;
-        let spec = &action.set["spec"];
-        let what = spec.pointer(action.at).unwrap_or_else(|| panic!("no {} in {spec}", action.at));
-        let mut env: Vec<Value> =
-            action.env.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
+    /// Runs an action to its end, which must be as is `wanted`, and takes its pod away; gives the end of its log.
+    pub async fn restore_by_hand(&self, restore: &Restore<'_>, wanted: bool) -> String {
+        let (volume, mount, reach) = self.reach(restore.backup).await;
+        let status = &restore.backup["status"];
+        let sets: Api<kube::api::DynamicObject> =
+            Api::all_with(self.client.clone(), &builders::resource(DP, "ActionSet"));
+        let set = sets.get(text(&status["backupMethod"]["actionSetName"])).await.expect("the ActionSet");
+        let spec = &set.data["spec"];
+        let action = spec.pointer(restore.at).unwrap_or_else(|| panic!("no {} in {spec}", restore.at));
+        let path = text(&status["path"]);
+        let root = path.rsplit_once('/').map_or("/", |(root, _)| root);
+        let own = [
+            ("DP_BACKUP_NAME", text(&restore.backup["metadata"]["name"])),
+            ("DP_TARGET_RELATIVE_PATH", ""),
+            ("DP_BACKUP_ROOT_PATH", root),
+            ("DP_BACKUP_BASE_PATH", path),
+        ];
+        let given = own.iter().chain(&restore.env);
+        let mut env: Vec<Value> = given.map(|(name, value)| json!({"name": name, "value": value})).collect();
         env.extend(spec["env"].as_array().cloned().unwrap_or_default());
-        let mut image = what["image"].as_str().expect("an image").to_owned();
+        let mut image = text(&action["image"]).to_owned();
         for variable in &env {
-            let pattern = format!("$({})", variable["name"].as_str().expect("a name"));
-            image = image.replace(&pattern, variable["value"].as_str().unwrap_or_default());
+            image = image.replace(&format!("$({})", text(&variable["name"])), text(&variable["value"]));
         }
-        env.push(reach);
-        let mut command = what["command"].as_array().expect("a command").clone();
-        if spec["backupType"] != "Continuous" {
-            // What it says about its backup goes into the pod's status.
-            let shell = command[0].clone();
-            let tell = format!("\"$@\" || exit; if [ -s {INFO} ]; then cat {INFO} >/dev/termination-log; fi");
-            command.splice(0..0, [shell, json!("-c"), json!(tell), json!("action")]);
-        }
-        env.push(json!({"name": "DP_DATASAFED_BIN_PATH", "value": BIN}));
-        let mut volumes = vec![
-            volume,
-            json!({"name": "dp-datasafed-bin", "emptyDir": {}}),
-            json!({"name": "manager-shared-volume", "emptyDir": {}}),
-        ];
-        let mut mounts = vec![
-            mount,
-            json!({"name": "dp-datasafed-bin", "mountPath": BIN}),
-            json!({"name": "manager-shared-volume", "mountPath": "/dp-manager"}),
-        ];
-        if let Some((claim, path)) = action.volume {
+        env.extend([reach, json!({"name": "DP_DATASAFED_BIN_PATH", "value": BIN})]);
+        let mut volumes = vec![volume, json!({"name": "dp-datasafed-bin", "emptyDir": {}})];
+        let mut mounts = vec![mount, json!({"name": "dp-datasafed-bin", "mountPath": BIN})];
+        if let Some((claim, path)) = restore.volume {
             volumes.push(json!({"name": "target", "persistentVolumeClaim": {"claimName": claim}}));
             mounts.push(json!({"name": "target", "mountPath": path}));
         }
         let mover = format!("docker.io/local/datasafed:{}", env!("CARGO_PKG_VERSION"));
         self.apply(&json!({
-            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": action.pod},
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "by-hand"},
             "spec": {
                 "restartPolicy": "Never", "terminationGracePeriodSeconds": 10, "volumes": volumes,
                 "initContainers": [{"name": "dp-copy-datasafed", "image": mover, "command": ["/datasafed", "install", BIN],
                     "securityContext": {"runAsUser": 0},
                     "volumeMounts": [{"name": "dp-datasafed-bin", "mountPath": BIN}]}],
-                "containers": [{"name": "action", "image": image, "command": command, "env": env, "volumeMounts": mounts,
+                "containers": [{"name": "action", "image": image, "command": action["command"], "env": env, "volumeMounts": mounts,
                     "securityContext": {"runAsUser": 0, "allowPrivilegeEscalation": false, "capabilities": {
                         "drop": ["ALL"], "add": ["DAC_OVERRIDE", "CHOWN", "FOWNER", "SETUID", "SETGID", "KILL"]}}}],
             },
         }))
         .await;
-    }
-
-    /// Runs an action to its end, which must be a success, and takes its pod away.
-    pub async fn action(&self, action: &Action<'_>, repository: &Repository) -> Left {
-        self.start_action(action, repository).await;
-        self.action_done(action.pod, true).await
-    }
-
-    /// Waits until the pod of an action has ended as is `wanted`.
-    pub async fn action_done(&self, pod: &str, wanted: bool) -> Left {
-        let pods = self.pods();
         let ended = |pod: &Pod| matches!(phase(pod), "Succeeded" | "Failed");
-        let found = wait::watch_until(&pods, pod, PATIENCE, ended).await;
-        let log = self.log_of(pod).await;
-        assert_eq!(phase(&found) == "Succeeded", wanted, "{pod}: {log}");
-        let statuses = found.status.and_then(|s| s.container_statuses).unwrap_or_default();
-        let told = statuses.into_iter().find_map(|s| s.state?.terminated?.message).unwrap_or_default();
-        let info =
-            if told.is_empty() { Value::Null } else { serde_json::from_str(&told).expect("backup.info is JSON") };
-        self.remove_pod(pod).await;
-        Left { info, log }
-    }
-
-    /// The end of the log of an action.
-    pub async fn log_of(&self, pod: &str) -> String {
+        let found = wait::watch_until(&self.pods(), "by-hand", PATIENCE, ended).await;
         let tail = LogParams { tail_lines: Some(40), container: Some("action".to_owned()), ..LogParams::default() };
-        self.pods().logs(pod, &tail).await.unwrap_or_else(|e| format!("no log: {e}"))
+        let log = self.pods().logs("by-hand", &tail).await.unwrap_or_else(|e| format!("no log: {e}"));
+        assert_eq!(
+            phase(&found) == "Succeeded",
+            wanted,
+            "{} of {}: {log}",
+            restore.at,
+            restore.backup["metadata"]["name"]
+        );
+        self.remove_pod("by-hand").await;
+        log
     }
 
     /// Takes a pod away and waits until it is gone, and with it the use of its volumes.
     pub async fn remove_pod(&self, name: &str) {
         self.pods().delete(name, &DeleteParams::default()).await.expect("delete the pod");
         wait::watch_until_gone(&self.pods(), name, PATIENCE).await;
-    }
-
-    /// An exec action, as `kubectl exec` runs it.
-    ///
-    /// # Errors
-    /// What it said when it failed.
-    pub fn exec_action(&self, set: &Value, at: &str, pod: &str) -> Result<String, String> {
-        let exec = set["spec"].pointer(at).unwrap_or_else(|| panic!("no {at}"));
-        let mut command = Command::new(state().join("bin/kubectl"));
-        command.arg("--kubeconfig").arg(state().join("cluster/admin.conf")).args(["-n", &self.namespace, "exec", pod]);
-        if let Some(container) = exec["container"].as_str() {
-            command.args(["-c", container]);
-        }
-        command.arg("--");
-        for word in exec["command"].as_array().expect("a command") {
-            command.arg(word.as_str().expect("text"));
-        }
-        let output = command.output().expect("kubectl starts");
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
     }
 
     /// A pod as those of a StatefulSet, on a claim that was restored.
@@ -244,18 +160,6 @@ impl Node {
             &json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name}, "spec": spec}),
         )
         .await;
-    }
-
-    /// A volume snapshot of a claim, once it can be used.
-    pub async fn snapshot(&self, name: &str, claim: &str) -> Value {
-        let version = "snapshot.storage.k8s.io/v1";
-        self.apply(&json!({
-            "apiVersion": version, "kind": "VolumeSnapshot", "metadata": {"name": name},
-            "spec": {"source": {"persistentVolumeClaimName": claim}},
-        }))
-        .await;
-        let ready = |s: &kube::api::DynamicObject| s.data["status"]["readyToUse"] == true;
-        crate::clusters::json(&wait::watch_until(&self.api(version, "VolumeSnapshot"), name, PATIENCE, ready).await)
     }
 }
 

@@ -3,19 +3,25 @@
 // A cluster that can not be reached ends the test; there is nothing to recover.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::missing_panics_doc)]
 
+pub mod backups;
 pub mod by_hand;
 pub mod clusters;
+pub mod repositories;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Namespace, PersistentVolume, PersistentVolumeClaim, Pod};
 use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config, ResourceExt};
-use serde_json::{Value, json};
+use repositories::Repository;
+use serde_json::Value;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::time::Duration;
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
 use test_kit::{api_server, builders, wait};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 
 /// How long a test waits for what must happen on a loaded machine.
 pub const PATIENCE: Duration = Duration::from_secs(90);
@@ -37,12 +43,28 @@ pub fn state() -> PathBuf {
     std::env::var_os("HOLDFAST_STATE").map_or_else(|| "/var/lib/holdfast-e2e".into(), PathBuf::from)
 }
 
+/// Tests that only wait for their own pods share the machine, so many at a time; any other has it alone.
+const SHARES: u32 = 3;
+static MACHINE: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(SHARES as usize)));
+/// Scripts install what is there for all.
+static ONE_SCRIPT: Mutex<()> = Mutex::const_new(());
+
 /// A namespace on the cluster.
 pub struct Node {
     /// Cluster admin.
     pub client: Client,
     /// The test's namespace.
     pub namespace: String,
+    begun: Instant,
+    _share: OwnedSemaphorePermit,
+}
+
+impl Drop for Node {
+    /// Says how long the test took. Not by a macro: what those print is shown of tests that fail alone.
+    fn drop(&mut self) {
+        let (outcome, took) = (if std::thread::panicking() { "failed" } else { "took" }, self.begun.elapsed());
+        let _ = writeln!(std::io::stderr(), "  namespace {}: {outcome} {:.1} s", self.namespace, took.as_secs_f64());
+    }
 }
 
 /// An operator that was killed.
@@ -60,8 +82,19 @@ pub fn run(command: &mut Command) -> String {
     out
 }
 
-/// The data protection operator installed, and a fresh namespace.
+/// The data protection operator installed, and a fresh namespace, on a machine without any other test.
 pub async fn node(name: &str) -> Node {
+    enter(name, SHARES).await
+}
+
+/// The same beside other tests: for those that neither end an operator nor measure.
+pub async fn node_shared(name: &str) -> Node {
+    enter(name, 1).await
+}
+
+async fn enter(name: &str, shares: u32) -> Node {
+    let share = MACHINE.clone().acquire_many_owned(shares).await.expect("never closed");
+    let begun = Instant::now();
     api_server::install_crypto();
     let kubeconfig = state().join("cluster/admin.conf");
     assert!(kubeconfig.exists(), "no cluster: run `make cluster-up` first (or `make e2e`, which does)");
@@ -69,7 +102,7 @@ pub async fn node(name: &str) -> Node {
     let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.expect("a configuration");
     let client = Client::try_from(config).expect("a client");
     let namespace = builders::namespace(&client, name).await;
-    let node = Node { client, namespace };
+    let node = Node { client, namespace, begun, _share: share };
     node.install(DP_OPERATOR).await;
     node
 }
@@ -83,6 +116,7 @@ pub async fn node_with_apps(name: &str) -> Node {
 
 impl Node {
     async fn install(&self, operator: &str) {
+        let _one = ONE_SCRIPT.lock().await;
         if !self.operator_ready(operator).await {
             let short = operator.trim_start_matches("holdfast-");
             // What it prints is for those who watch; the output of a benchmark is its figures alone.
@@ -96,8 +130,12 @@ impl Node {
         found.and_then(|d| d.status).and_then(|s| s.ready_replicas).unwrap_or_default() > 0
     }
 
-    /// Deletes the test's namespace: its databases would take the machine from the tests after it.
+    /// Deletes the test's Backups and then its namespace: its databases would take the machine from the tests after it, and in
+    /// a namespace that is being deleted no Job deletes files any more. Nothing of it may be left in the bucket.
     pub async fn leave(&self) {
+        self.delete_backups().await;
+        let stored = self.directory_of_repository(Repository::Bucket.name()).await.join(&self.namespace);
+        assert_eq!(repositories::files_below(&stored), [], "files of Backups that are gone");
         let namespaces: Api<Namespace> = Api::all(self.client.clone());
         namespaces.delete(&self.namespace, &DeleteParams::default()).await.expect("delete the namespace");
     }
@@ -242,35 +280,6 @@ impl Node {
             .filter_map(|p| p.status.as_ref())
             .flat_map(|s| s.container_statuses.clone().unwrap_or_default());
         statuses.map(|s| s.restart_count).sum()
-    }
-
-    /// A repository on a claim, shared by all tests.
-    pub async fn repository(&self) -> &'static str {
-        self.apply_cluster(&json!({
-            "apiVersion": DP, "kind": "BackupRepo", "metadata": {"name": "node-tests"},
-            "spec": {"storageProviderRef": "pvc", "accessMethod": "Mount", "pvReclaimPolicy": "Delete", "volumeCapacity": "1Gi"},
-        }))
-        .await;
-        self.until_phase("BackupRepo", "node-tests", "Ready").await;
-        "node-tests"
-    }
-
-    /// The directory of that repository on this machine, once something of the test's namespace uses it.
-    pub async fn repository_directory(&self) -> PathBuf {
-        let name = wait::eventually(PATIENCE, "the repository's claim is bound", async || {
-            let claims = self.claims().list(&ListParams::default()).await.map_err(|e| e.to_string())?;
-            let bound = claims.iter().find(|c| {
-                c.name_any().starts_with("pvc-node-tests") && c.spec.as_ref().is_some_and(|s| s.volume_name.is_some())
-            });
-            bound.map(ResourceExt::name_any).ok_or_else(|| "none".to_owned())
-        })
-        .await;
-        self.directory_of(&name).await
-    }
-
-    /// Makes a file in the repository that an action of a test waits for.
-    pub async fn open_gate(&self, name: &str) {
-        std::fs::write(self.repository_directory().await.join(name), "").expect("the gate opens");
     }
 
     /// Waits until a pod of ours with that label runs its action.

@@ -1,17 +1,29 @@
 //! Volume snapshots of the one-node cluster itself: what other tests stand on.
 
-use e2e_node::{node, run, workspace};
-use kube::api::DeleteParams;
-use serde_json::json;
+use e2e_node::{Node, PATIENCE, clusters, node_shared, run, workspace};
+use kube::api::{DeleteParams, DynamicObject};
+use serde_json::{Value, json};
 use std::process::Command;
 use test_kit::wait;
 
 const IMAGE: &str = "docker.io/local/busybox:1";
+const VERSION: &str = "snapshot.storage.k8s.io/v1";
+
+/// A volume snapshot of a claim, once it can be used.
+async fn snapshot(node: &Node, name: &str, claim: &str) -> Value {
+    node.apply(&json!({
+        "apiVersion": VERSION, "kind": "VolumeSnapshot", "metadata": {"name": name},
+        "spec": {"source": {"persistentVolumeClaimName": claim}},
+    }))
+    .await;
+    let ready = |s: &DynamicObject| s.data["status"]["readyToUse"] == true;
+    clusters::json(&wait::watch_until(&node.api(VERSION, "VolumeSnapshot"), name, PATIENCE, ready).await)
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_snapshot_is_of_one_moment_and_a_claim_from_it_has_its_files() {
-    let node = node("snapshots").await;
-    node.script("e2e/csi/install.sh", &[]);
+    let node = node_shared("snapshots").await;
+    node.script("e2e/csi/install.sh", &[]).await;
     node.new_claim("data", "csi-wffc", "64Mi", None).await;
     // The last file is never ahead of the first, and never more than one behind: at one moment. What lies between them takes a
     // copy long enough for many more.
@@ -33,7 +45,7 @@ async fn a_snapshot_is_of_one_moment_and_a_claim_from_it_has_its_files() {
         node.exec(pod, &["cat", file]).parse().unwrap_or_else(|e| panic!("{file}: {e}"))
     };
     let before = count("writer", "/data/a");
-    let snapshot = node.snapshot("snap", "data").await;
+    let snapshot = snapshot(&node, "snap", "data").await;
     assert_eq!(snapshot["status"]["restoreSize"], "64Mi");
 
     for (claim, class) in [("copy", "csi"), ("later", "csi-wffc")] {
@@ -47,16 +59,16 @@ async fn a_snapshot_is_of_one_moment_and_a_claim_from_it_has_its_files() {
     }
     // Who wrote goes on, and did not write into the copies.
     let now = count("writer", "/data/a");
-    wait::eventually(e2e_node::PATIENCE, "the writer goes on", async || {
+    wait::eventually(PATIENCE, "the writer goes on", async || {
         if count("writer", "/data/a") > now { Ok(()) } else { Err("it stands still".to_owned()) }
     })
     .await;
     assert_eq!(count("copy", "/data/z"), count("later", "/data/z"));
 
     // A claim outlives its snapshot.
-    let snapshots = node.api("snapshot.storage.k8s.io/v1", "VolumeSnapshot");
+    let snapshots = node.api(VERSION, "VolumeSnapshot");
     snapshots.delete("snap", &DeleteParams::default()).await.expect("delete");
-    wait::watch_until_gone(&snapshots, "snap", e2e_node::PATIENCE).await;
+    wait::watch_until_gone(&snapshots, "snap", PATIENCE).await;
     assert_eq!(node.exec("copy", &["cat", "/data/kept"]), "kept");
     node.leave().await;
 }

@@ -1,45 +1,41 @@
-//! The scripts of `e2e/addons`, each in its image with the mover, against a directory and an S3 bucket: back up, wipe, restore,
-//! compare. No operator runs them here.
+//! The databases of `e2e/addons` through the operator: data in, a Backup, the database lost with its volume, a claim from the Backup, the
+//! same data. In two repositories, on a claim and in a bucket, spread over the tests so that each has several databases.
+//!
+//! What dp does not restore yet is restored by hand from what its Backups stored (`e2e_node::by_hand`), and each such test says so:
+//! logs and chains (restore of `Continuous` and `Incremental`), postReady actions, volume snapshots.
 
 mod etcd;
 mod mariadb;
 mod postgresql;
 mod redis;
 
-use e2e_node::by_hand::{Action, Left, Repository, backup_env};
+use e2e_node::repositories::Repository;
 use e2e_node::{Node, PATIENCE};
-use serde_json::Value;
 use test_kit::wait;
 
-/// An addon's database as a plain StatefulSet, ready, its images loaded.
-async fn database(name: &str) -> Node {
-    let node = e2e_node::node(name).await;
-    node.script("e2e/addons/images.sh", &[name]);
-    node.addon(&format!("{name}/statefulset.yaml"));
-    node.until_ready(&format!("{name}-0")).await;
+/// An addon's database as a plain StatefulSet, ready, with a policy for this repository.
+async fn database(name: &str, repository: Repository) -> Node {
+    let node = prepared(name).await;
+    node.revive(name).await;
+    node.protect(name, repository).await;
     node
 }
 
-/// Environment of an action on the database: what [`backup_env`] says, and the connection. The bucket outlives the test, so
-/// its namespace is the directory.
-fn environment(node: &Node, database: &str, user: &str, port: u16, backup: &str) -> Vec<(&'static str, String)> {
-    let mut env = backup_env(&format!("/{}", node.namespace), backup);
-    env.push(("DP_DB_HOST", format!("{database}-0.{database}")));
-    env.push(("DP_DB_PORT", port.to_string()));
-    env.push(("DP_DB_USER", user.to_owned()));
-    env.push(("DP_DB_PASSWORD", "correct-horse".to_owned()));
-    env
+/// The same on a volume of a class with snapshots.
+async fn database_with_snapshots(name: &str) -> Node {
+    let node = prepared(name).await;
+    node.script("e2e/csi/install.sh", &[]).await;
+    // The StatefulSet takes the claim that is there.
+    node.new_claim(&format!("data-{name}-0"), "csi", "1Gi", None).await;
+    node.revive(name).await;
+    node.protect(name, Repository::Claim).await;
+    node
 }
 
-/// What a backup told about itself holds: a size, and a time range that has begun before it ended.
-fn told(left: &Left) -> (String, String) {
-    let info = &left.info;
-    let size: u64 = info["totalSize"].as_str().and_then(|s| s.parse().ok()).unwrap_or_else(|| panic!("{left:?}"));
-    assert!(size > 0, "{left:?}");
-    let time = |key: &str| info["timeRange"][key].as_str().unwrap_or_else(|| panic!("{left:?}")).to_owned();
-    let (start, end) = (time("start"), time("end"));
-    assert!(start <= end && end.ends_with('Z'), "{left:?}");
-    (start, end)
+async fn prepared(name: &str) -> Node {
+    let node = e2e_node::node_shared(name).await;
+    node.script("e2e/addons/images.sh", &[name]).await;
+    node
 }
 
 /// Waits for what a command in a pod prints.
@@ -50,22 +46,3 @@ async fn until_prints(node: &Node, pod: &str, command: &[&str], wanted: &str) {
     })
     .await;
 }
-
-/// The action of an ActionSet that takes a backup.
-fn backup<'a>(
-    set: &'a Value,
-    pod: &'a str,
-    env: Vec<(&'a str, String)>,
-    volume: Option<(&'a str, &'a str)>,
-) -> Action<'a> {
-    Action { pod, set, at: "/backup/backupData", volume, env }
-}
-
-/// The action of an ActionSet that fills a claim.
-fn prepare<'a>(set: &'a Value, env: Vec<(&'a str, String)>, volume: (&'a str, &'a str)) -> Action<'a> {
-    Action { pod: "prepare", set, at: "/restore/prepareData", volume: Some(volume), env }
-}
-
-/// Repositories of both kinds of access.
-const DIRECTORY: Repository = Repository::Claim("repository");
-const BUCKET: Repository = Repository::Bucket("backups");
