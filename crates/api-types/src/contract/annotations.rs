@@ -158,8 +158,6 @@ keys! {
     RESTORED_FROM_BACKUP = "holdfast.dev/restored-from-backup";
     /// Go duration on a Backup: longest that one action of it may take; `0` is no limit.
     ACTION_DEADLINE = "holdfast.dev/action-deadline";
-    /// On a Backup, followed by the name of an action: what that one of several archives reports of itself, JSON.
-    PROGRESS_PREFIX = "progress.holdfast.dev/";
     /// On a scheduled Backup: UID of the schedule it is a run of.
     SCHEDULE_UID = "holdfast.dev/schedule-uid";
     /// On a scheduled Backup: the entry of the schedule.
@@ -183,6 +181,9 @@ keys! {
     /// On the pod of an action: the ActionSet as JSON, for the manifest of the backup.
     ACTION_SET = "holdfast.dev/action-set";
 }
+
+/// On a Backup, followed by the name of an action: what that one of several archives reports of itself, JSON.
+pub const PROGRESS_PREFIX: &str = "progress.holdfast.dev/";
 
 /// Keys of a claim, or of a volume claim template, that carry a restore; all are taken back when it
 /// is done.

@@ -66,6 +66,9 @@ impl std::fmt::Display for Choice {
             2 => write!(f, "every 2nd write and the first of each kind")?,
             step => write!(f, "every {step}th write and the first of each kind")?,
         }
+        if self.step > 1 {
+            write!(f, ", before and after in turn")?;
+        }
         if self.last < usize::MAX { write!(f, " of the first {}", self.last) } else { Ok(()) }
     }
 }
@@ -73,7 +76,7 @@ impl std::fmt::Display for Choice {
 /// Runs that may pass before a plan that did not fire counts as one that never does.
 const TRIES: usize = 3;
 
-/// Plays once uninterrupted (`None`), then once for every chosen write that was done, before it and after it. `run`
+/// Plays once uninterrupted (`None`), then once for every chosen write that was done, before it and after it; where not every write is chosen, before and after in turn. `run`
 /// gives the writes of an uninterrupted run, or the write at which it was cut, if it was. What panics in `run` is a
 /// failed point; `recover` then makes the stage fit for the next one.
 ///
@@ -92,13 +95,17 @@ pub async fn walk(
     }
     let start = Instant::now();
     let (mut seen, mut tried, mut failed, mut missed) = (BTreeSet::new(), 0, Vec::new(), Vec::new());
+    let mut chosen = 0;
     for (index, write) in writes.iter().enumerate().take(choice.last).filter(|(_, write)| write.was_done()) {
         let first = seen.insert((write.key.verb.clone(), write.key.resource.clone()));
         if index % choice.step > 0 && !first {
             continue;
         }
-        for when in ["before", "after"] {
-            let point = Point { when, key: write.key.clone(), ordinal: write.ordinal };
+        let both = ["before", "after"];
+        let one = both.get(chosen % 2).map(std::slice::from_ref).unwrap_or_default();
+        chosen += 1;
+        for when in if choice.step == 1 { &both[..] } else { one } {
+            let point = Point { when: *when, key: write.key.clone(), ordinal: write.ordinal };
             let (begun, mut told) = (Instant::now(), "not reached".to_owned());
             for _ in 0..TRIES {
                 told = match AssertUnwindSafe(run(Some(&point))).catch_unwind().await {

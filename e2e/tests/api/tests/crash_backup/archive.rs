@@ -4,6 +4,7 @@ use crate::{killed, until_work_is_gone};
 use e2e_api::backups::{actions, database, enable, pods, policy, schedule, until_backup, until_status};
 use e2e_api::crash_points::Workload;
 use e2e_api::objects::dp;
+use e2e_api::objects::until_phase;
 use e2e_api::populate::pods_end;
 use e2e_api::{Company, PATIENCE, Stage};
 use k8s_openapi::api::apps::v1::StatefulSet;
@@ -39,6 +40,7 @@ impl Workload for Archive {
         let spec = json!({"backupType": "Continuous", "backup": {"backupData": {
             "image": "docker.io/local/busybox:1", "runOnTargetPodNode": true, "command": ["archive"]}}});
         let name = actions(stage, "log", &spec).await;
+        until_phase(&stage.client, "ActionSet", "", &name, "Available").await;
         database(stage, "db-0").await;
         policy(stage, &name, |spec| spec["backupMethods"][0]["name"] = json!("log")).await;
         pods_end(stage, company, Outcome::Hold);

@@ -3,6 +3,7 @@
 use crate::{killed, until_work_is_gone};
 use e2e_api::backups::{actions, backup, data_action, database, policy, told, until_backup};
 use e2e_api::crash_points::Workload;
+use e2e_api::objects::until_phase;
 use e2e_api::populate::pods_end;
 use e2e_api::{Company, Stage};
 use serde_json::json;
@@ -19,6 +20,7 @@ impl Workload for ByJob {
             "backupData": data_action(),
             "postBackup": [{"job": {"image": "docker.io/local/busybox:1", "command": ["unlock"]}}]}});
         let name = actions(stage, "job", &spec).await;
+        until_phase(&stage.client, "ActionSet", "", &name, "Available").await;
         database(stage, "db-0").await;
         policy(stage, &name, |_| {}).await;
         let at = "2026-11-21T00:00:00Z";

@@ -3,6 +3,7 @@
 use crate::{killed, until_work_is_gone};
 use e2e_api::backups::{actions, backup, data_action, database, delete, policy, told, until_backup, until_gone};
 use e2e_api::crash_points::Workload;
+use e2e_api::objects::until_phase;
 use e2e_api::populate::pods_end;
 use e2e_api::{Company, Stage};
 use serde_json::json;
@@ -19,7 +20,9 @@ impl Workload for Deletion {
                 "preDelete": {"image": "docker.io/local/busybox:1", "command": ["forget"]}}})
         };
         let full = actions(stage, "full", &of("Full")).await;
+        until_phase(&stage.client, "ActionSet", "", &full, "Available").await;
         let inc = actions(stage, "inc", &of("Incremental")).await;
+        until_phase(&stage.client, "ActionSet", "", &inc, "Available").await;
         database(stage, "db-0").await;
         policy(stage, &full, |spec| {
             let mut method = spec["backupMethods"][0].clone();

@@ -3,6 +3,7 @@
 use crate::{killed, until_work_is_gone};
 use e2e_api::backups::{TARGET, actions, backup, policy, until_backup};
 use e2e_api::crash_points::Workload;
+use e2e_api::objects::until_phase;
 use e2e_api::populate::pods_end;
 use e2e_api::snapshots::{class, install, ready, snapshots, until_snapshot};
 use e2e_api::{Company, IMMEDIATE, Stage};
@@ -26,6 +27,7 @@ impl Workload for BySnapshot {
             "preBackup": [{"exec": {"command": ["freeze"]}}],
             "postBackup": [{"job": {"image": "docker.io/local/busybox:1", "command": ["thaw"]}}]}});
         let name = actions(stage, "snapshot", &spec).await;
+        until_phase(&stage.client, "ActionSet", "", &name, "Available").await;
         policy(stage, &name, |spec| {
             spec["backupMethods"][0]["snapshotVolumes"] = json!(true);
             spec["backupMethods"][0]["targetVolumes"] = json!({"volumes": ["data", "log"]});
