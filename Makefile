@@ -23,7 +23,6 @@ tests_in = $(foreach file,$(wildcard $(1:%=%/tests/*.rs)),--test=$(basename $(no
 UNIT_TESTS = --lib --bins $(call tests_in,$(filter-out crates/test-kit,$(wildcard crates/*)))
 MOVER_TESTS = $(call tests_in,e2e/tests/mover)
 API_TESTS = $(call tests_in,crates/test-kit e2e/tests/api)
-# They wait for restarts most of the time, and run beside the others.
 CRASH_TESTS = $(filter --test=crash% --test=%_crash,$(API_TESTS))
 NODE_TESTS = $(strip $(call tests_in,e2e/tests/node))
 
@@ -79,7 +78,7 @@ test-unit: ## Pure and golden tests, seconds
 test-api: ## Tests against a real API server, no node
 	@$(CLUSTER)/build.sh api
 	$(BUILD)
-	@e2e/side-by-side.sh '$(TEST) $(filter-out $(CRASH_TESTS),$(API_TESTS))' '$(TEST) $(CRASH_TESTS)'
+	$(TEST) $(API_TESTS)
 
 test-mover: ## The data mover against real S3 servers, with faults in between
 	@e2e/s3/build.sh

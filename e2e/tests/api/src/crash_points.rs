@@ -105,7 +105,7 @@ pub async fn walk(
         let one = both.get(chosen % 2).map(std::slice::from_ref).unwrap_or_default();
         chosen += 1;
         for when in if choice.step == 1 { &both[..] } else { one } {
-            let point = Point { when: *when, key: write.key.clone(), ordinal: write.ordinal };
+            let point = Point { when, key: write.key.clone(), ordinal: write.ordinal };
             let (begun, mut told) = (Instant::now(), "not reached".to_owned());
             for _ in 0..TRIES {
                 told = match AssertUnwindSafe(run(Some(&point))).catch_unwind().await {

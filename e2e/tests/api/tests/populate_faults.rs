@@ -202,7 +202,12 @@ async fn d5_bound_without_proof_is_unverified_until_accepted() {
     until_volume(&stage, &volume, "Bound").await;
     let claim = until_restore(&stage, "data", "Unknown", "Unverified").await;
     assert!(message(&claim).contains("holdfast.dev/accept"), "names the way out: {}", message(&claim));
-    assert!(claim.annotations().contains_key("pv.kubernetes.io/bind-completed"));
+    wait::eventually(PATIENCE, "the binder is done with it", async || {
+        let claim = claims(&stage).get("data").await.map_err(|e| e.to_string())?;
+        let done = claim.annotations().contains_key("pv.kubernetes.io/bind-completed");
+        if done { Ok(()) } else { Err(format!("{:?}", claim.annotations())) }
+    })
+    .await;
     wait::stays(Duration::from_secs(1), "Unverified", async || {
         let claim = claims(&stage).get("data").await.map_err(|e| e.to_string())?;
         let still = condition(&claim, "Restore").is_some_and(|c| c.reason.as_deref() == Some("Unverified"));
