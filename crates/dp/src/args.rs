@@ -21,13 +21,13 @@ pub struct Args {
     #[arg(long, env = config::ZERO_RESOURCE_FOR_UNSET, default_value_t = true, action = clap::ArgAction::Set)]
     pub zero_resource_for_unset: bool,
     /// Tolerations of pods that need not run beside a database, JSON as in a pod's spec.
-    #[arg(long, env = config::CM_TOLERATIONS, value_parser = placement::tolerations, default_value = "")]
+    #[arg(long, env = config::CM_TOLERATIONS, value_parser = placement::json::<placement::Tolerations>, default_value = "")]
     pub tolerations: placement::Tolerations,
     /// Affinity of those pods, JSON.
-    #[arg(long, env = config::CM_AFFINITY, value_parser = placement::affinity, default_value = "")]
+    #[arg(long, env = config::CM_AFFINITY, value_parser = placement::json::<Affinity>, default_value = "")]
     pub affinity: Affinity,
     /// Node selector of those pods, JSON.
-    #[arg(long, env = config::CM_NODE_SELECTOR, value_parser = placement::node_selector, default_value = "")]
+    #[arg(long, env = config::CM_NODE_SELECTOR, value_parser = placement::json::<placement::NodeSelector>, default_value = "")]
     pub node_selector: placement::NodeSelector,
     /// Service account that action pods run under, made in each namespace.
     #[arg(long, env = config::WORKER_SERVICE_ACCOUNT_NAME, default_value = config::DEFAULT_WORKER_SERVICE_ACCOUNT)]

@@ -220,6 +220,15 @@ impl Watched {
         Self { names, task }
     }
 
+    /// One that has seen an object and goes on by a watch.
+    async fn under_way(proxy: &CrashProxy, direct: &Api<ConfigMap>, through: &Api<ConfigMap>) -> Self {
+        let mut watched = Self::start(through.clone());
+        direct.create(&PostParams::default(), &map("first")).await.unwrap();
+        watched.until("first").await;
+        until_asked(proxy, "watch", 1).await;
+        watched
+    }
+
     async fn until(&mut self, wanted: &str) {
         loop {
             let name = tokio::time::timeout(SOON, self.names.recv()).await;
@@ -247,10 +256,7 @@ async fn until_asked(proxy: &CrashProxy, verb: &str, times: usize) {
 async fn watches_are_closed_and_go_on_from_where_they_were() {
     let Bench { proxy, direct, through, .. } = bench(Identity::Admin).await;
     let post = PostParams::default();
-    let mut watched = Watched::start(through.clone());
-    direct.create(&post, &map("first")).await.unwrap();
-    watched.until("first").await;
-    until_asked(&proxy, "watch", 1).await;
+    let mut watched = Watched::under_way(&proxy, &direct, &through).await;
     // By a plan, and frozen: what was held back is not lost.
     proxy.arm(Fault::freeze_watch(1, "configmaps").on(Key::new("create", "configmaps", "at")));
     proxy.arm(Fault::close_watch(2, "configmaps").on(Key::new("create", "configmaps", "at")));
@@ -271,10 +277,7 @@ async fn watches_are_closed_and_go_on_from_where_they_were() {
 async fn expired_history_must_be_listed_anew() {
     let Bench { proxy, direct, through, .. } = bench(Identity::Admin).await;
     let post = PostParams::default();
-    let mut watched = Watched::start(through.clone());
-    direct.create(&post, &map("first")).await.unwrap();
-    watched.until("first").await;
-    until_asked(&proxy, "watch", 1).await;
+    let mut watched = Watched::under_way(&proxy, &direct, &through).await;
     proxy.arm(Fault::expire_watch(1, "configmaps").on(Key::new("create", "configmaps", "at")));
     through.create(&post, &map("at")).await.unwrap();
     proxy.assert_fired();

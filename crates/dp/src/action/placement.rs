@@ -2,6 +2,7 @@
 
 use api_types::contract::labels;
 use k8s_openapi::api::core::v1::{Affinity, PodSpec, Toleration};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 
@@ -35,55 +36,35 @@ impl Placement {
     }
 }
 
-/// Tolerations as JSON.
+/// A flag as the JSON that a pod's spec has there; nothing where it is empty.
 ///
 /// # Errors
-/// What is wrong with the text, as of each of these.
-pub fn tolerations(text: &str) -> Result<Tolerations, String> {
-    Ok(Tolerations(json(text)?.unwrap_or_default()))
-}
-
-/// An affinity as JSON.
-///
-/// # Errors
-/// See [`tolerations`].
-pub fn affinity(text: &str) -> Result<Affinity, String> {
-    Ok(json(text)?.unwrap_or_default())
-}
-
-/// A node selector as JSON.
-///
-/// # Errors
-/// See [`tolerations`].
-pub fn node_selector(text: &str) -> Result<NodeSelector, String> {
-    Ok(NodeSelector(json(text)?.unwrap_or_default()))
-}
-
-fn json<T: DeserializeOwned>(text: &str) -> Result<Option<T>, String> {
+/// What is wrong with the text.
+pub fn json<T: DeserializeOwned + Default>(text: &str) -> Result<T, String> {
     if text.trim().is_empty() {
-        return Ok(None);
+        return Ok(T::default());
     }
     serde_json::from_str(text).map_err(|e| format!("no JSON of the kind that a pod's spec has there: {e}"))
 }
 
 /// A flag with several tolerations in it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize)]
 pub struct Tolerations(pub Vec<Toleration>);
 
 /// A flag with several labels in it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize)]
 pub struct NodeSelector(pub BTreeMap<String, String>);
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::json as value;
 
     fn placement() -> Placement {
         Placement {
-            tolerations: tolerations(r#"[{"key": "backup", "operator": "Exists"}]"#).unwrap().0,
-            affinity: Some(affinity(r#"{"podAntiAffinity": {}}"#).unwrap()),
-            node_selector: node_selector(r#"{"pool": "backup", "disk": "fast"}"#).unwrap().0,
+            tolerations: json::<Tolerations>(r#"[{"key": "backup", "operator": "Exists"}]"#).unwrap().0,
+            affinity: Some(json(r#"{"podAntiAffinity": {}}"#).unwrap()),
+            node_selector: json::<NodeSelector>(r#"{"pool": "backup", "disk": "fast"}"#).unwrap().0,
         }
     }
 
@@ -95,23 +76,23 @@ mod tests {
 
     #[test]
     fn a_pod_that_is_bound_to_no_node_is_placed_and_keeps_what_it_asks_for() {
-        let free = placed(json!({"containers": []}));
-        assert_eq!(free["tolerations"], json!([{"key": "backup", "operator": "Exists"}]));
-        assert_eq!(free["affinity"], json!({"podAntiAffinity": {}}));
-        assert_eq!(free["nodeSelector"], json!({"pool": "backup", "disk": "fast"}));
-        let own = json!({"containers": [], "nodeSelector": {"pool": "mine"}, "affinity": {"podAffinity": {}},
+        let free = placed(value!({"containers": []}));
+        assert_eq!(free["tolerations"], value!([{"key": "backup", "operator": "Exists"}]));
+        assert_eq!(free["affinity"], value!({"podAntiAffinity": {}}));
+        assert_eq!(free["nodeSelector"], value!({"pool": "backup", "disk": "fast"}));
+        let own = value!({"containers": [], "nodeSelector": {"pool": "mine"}, "affinity": {"podAffinity": {}},
             "tolerations": [{"key": "own"}]});
         let own = placed(own);
-        assert_eq!(own["nodeSelector"], json!({"pool": "mine", "disk": "fast"}));
-        assert_eq!(own["affinity"], json!({"podAffinity": {}}));
-        assert_eq!(own["tolerations"], json!([{"key": "own"}, {"key": "backup", "operator": "Exists"}]));
+        assert_eq!(own["nodeSelector"], value!({"pool": "mine", "disk": "fast"}));
+        assert_eq!(own["affinity"], value!({"podAffinity": {}}));
+        assert_eq!(own["tolerations"], value!([{"key": "own"}, {"key": "backup", "operator": "Exists"}]));
     }
 
     #[test]
     fn a_pod_beside_its_database_stays_there() {
         for bound in [
-            json!({"containers": [], "nodeSelector": {labels::HOSTNAME: "n"}}),
-            json!({"containers": [], "nodeName": "n"}),
+            value!({"containers": [], "nodeSelector": {labels::HOSTNAME: "n"}}),
+            value!({"containers": [], "nodeName": "n"}),
         ] {
             assert_eq!(placed(bound.clone()), bound);
         }
@@ -119,7 +100,7 @@ mod tests {
 
     #[test]
     fn nothing_is_nothing_and_nonsense_is_refused() {
-        assert!(tolerations("").unwrap().0.is_empty() && tolerations("[]").unwrap().0.is_empty());
-        assert!(node_selector(r#"{"a": 1}"#).is_err() && affinity("[").is_err());
+        assert!(json::<Tolerations>("").unwrap().0.is_empty() && json::<Tolerations>("[]").unwrap().0.is_empty());
+        assert!(json::<NodeSelector>(r#"{"a": 1}"#).is_err() && json::<Affinity>("[").is_err());
     }
 }

@@ -85,15 +85,8 @@ pub fn go_on(turns: &Turns, seen: &Observed, next: &mut BackupStatus) {
         let chain = chains.iter().find(own);
         chain.is_some_and(|c| matches!(chain::next(c, &recorded.actions), Next::Begin(_)))
     };
-    let job = |(number, action): (usize, &ActionStatus)| JobOf {
-        action: action.name.clone().unwrap_or_default(),
-        number,
-        repo: recorded.backup_repo_name.clone(),
-        node: action.node_name.clone(),
-        at_work: false,
-    };
     let of = recorded.actions.iter().enumerate().filter(|(_, a)| waits(a) && begins(a));
-    let asked: Vec<JobOf> = of.map(job).collect();
+    let asked: Vec<JobOf> = of.map(|(number, action)| JobOf::recorded(&recorded, number, action)).collect();
     let now = clock::now();
     let mut first = None;
     for (job, verdict) in asked.iter().zip(turns.ask(backup, &asked)) {

@@ -35,6 +35,17 @@ pub struct JobOf {
 }
 
 impl JobOf {
+    /// As the status of a Backup that has begun records it.
+    pub fn recorded(status: &BackupStatus, number: usize, action: &ActionStatus) -> Self {
+        JobOf {
+            action: action.name.clone().unwrap_or_default(),
+            number,
+            repo: status.backup_repo_name.clone(),
+            node: action.node_name.clone(),
+            at_work: !action.queue.as_ref().is_some_and(|q| q.waits()),
+        }
+    }
+
     /// What it needs a place at.
     pub fn resources(&self) -> impl Iterator<Item = Resource> + '_ {
         let node = self.node.clone().map(Resource::Node);
@@ -113,15 +124,10 @@ fn of_running(status: &BackupStatus, backup: &Backup) -> Vec<JobOf> {
     let moves_data = |a: &ActionStatus| {
         a.action_type == Some(ActionType::Job) && a.name.as_deref().is_some_and(|n| n.starts_with(BACKUP_DATA_PREFIX))
     };
-    let of = |(number, action): (usize, &ActionStatus)| JobOf {
-        action: action.name.clone().unwrap_or_default(),
-        number,
-        repo: status.backup_repo_name.clone(),
-        node: action.node_name.clone(),
-        at_work: !action.queue.as_ref().is_some_and(|q| q.waits()),
-    };
     let all = status.actions.iter().enumerate();
-    all.filter(|(_, a)| moves_data(a) && !ended(a) && !over(a)).map(of).collect()
+    all.filter(|(_, a)| moves_data(a) && !ended(a) && !over(a))
+        .map(|(number, action)| JobOf::recorded(status, number, action))
+        .collect()
 }
 
 /// The data action of a chain, if it has one that a Job runs.

@@ -41,11 +41,6 @@ impl Limits {
         };
         (limit > 0).then_some(limit as usize)
     }
-
-    /// Whether there is any limit.
-    pub fn any(&self) -> bool {
-        self.repo > 0 || self.node > 0 || self.repos.values().any(|limit| *limit > 0)
-    }
 }
 
 /// When a Job of a lane last had its turn at a resource.
