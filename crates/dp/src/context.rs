@@ -13,8 +13,8 @@ use crate::schedule::plan::Settings as ScheduleSettings;
 use crate::turn::Turns;
 use api_types::contract::{annotations, labels, names::POPULATE_PREFIX};
 use api_types::dp::{
-    ActionSet, Backup, BackupPolicy, BackupPolicyTemplate, BackupRepo, BackupSchedule, EncryptionConfig, GROUP,
-    Restore, StorageProvider,
+    ActionSet, Backup, BackupPhase, BackupPolicy, BackupPolicyTemplate, BackupRepo, BackupSchedule, EncryptionConfig,
+    GROUP, Restore, StorageProvider,
 };
 use controller_kit::stores::Store;
 use jiff::SignedDuration;
@@ -74,7 +74,7 @@ impl Default for Stores {
     fn default() -> Self {
         Stores {
             action_sets: Store::new(|_| true, |_| {}),
-            backups: Store::new(|_| true, trim_backup),
+            backups: Store::packed(|_| true, trim_backup, is_at_rest),
             policies: Store::new(|_| true, |_| {}),
             schedules: Store::new(|_| true, trim_schedule),
             cron_jobs: Store::new(|_| true, trim_cron_job),
@@ -113,6 +113,14 @@ fn is_our_volume(volume: &PersistentVolume) -> bool {
     let claim = volume.spec.as_ref().and_then(|s| s.claim_ref.as_ref());
     let of_prime = claim.and_then(|c| c.name.as_deref()).is_some_and(|n| n.starts_with(POPULATE_PREFIX));
     of_prime || volume.annotations().contains_key(annotations::POPULATED_TARGET_UID)
+}
+
+/// A Backup that has ended and is wanted by nobody: what wakes the others passes these over.
+fn is_at_rest(backup: &Backup) -> bool {
+    let ended = matches!(backup.phase(), BackupPhase::Completed | BackupPhase::Failed);
+    let waits =
+        backup.metadata.deletion_timestamp.is_some() || backup.labels().contains_key(labels::WAIT_REPO_PREPARATION);
+    ended && !waits && !crate::backup::continuous::is(backup)
 }
 
 fn trim_backup(backup: &mut Backup) {
@@ -219,6 +227,33 @@ impl Context {
             ),
             own_namespace: args.settings.namespace.clone(),
             allowed_accounts: args.allowed_service_accounts.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn is_at_rest(metadata: Value, phase: &str) -> bool {
+        let mut metadata = metadata;
+        metadata["name"] = json!("b");
+        let object = json!({"apiVersion": "dataprotection.kubeblocks.io/v1alpha1", "kind": "Backup", "metadata": metadata,
+            "spec": {"backupPolicyName": "p", "backupMethod": "m"}, "status": {"phase": phase}});
+        super::is_at_rest(&serde_json::from_value(object).unwrap())
+    }
+
+    #[test]
+    fn what_some_event_may_wake_is_not_at_rest() {
+        for phase in ["Completed", "Failed"] {
+            assert!(is_at_rest(json!({}), phase), "{phase}");
+            assert!(!is_at_rest(json!({"deletionTimestamp": "2026-11-21T00:00:00Z"}), phase), "it is being deleted");
+            assert!(!is_at_rest(json!({"labels": {labels::WAIT_REPO_PREPARATION: "true"}}), phase), "its repository");
+            assert!(!is_at_rest(json!({"labels": {labels::BACKUP_TYPE: "Continuous"}}), phase), "its schedule");
+        }
+        for phase in ["", "New", "InProgress", "Running", "Deleting", "OfALaterRelease"] {
+            assert!(!is_at_rest(json!({}), phase), "{phase}");
         }
     }
 }

@@ -111,6 +111,13 @@ impl Operator {
         self.process.id()
     }
 
+    /// The port that it was given for its metrics, `--metrics-address=127.0.0.1:PORT`.
+    pub fn metrics_port(&self) -> u16 {
+        let line = std::fs::read_to_string(format!("/proc/{}/cmdline", self.id())).expect("the operator runs");
+        let port = line.split('\0').find_map(|word| word.strip_prefix("--metrics-address=127.0.0.1:"));
+        port.and_then(|port| port.parse().ok()).expect("an address of metrics")
+    }
+
     /// How long the last start took until it was ready.
     pub fn ready_after(&self) -> Duration {
         self.ready_after

@@ -1,6 +1,6 @@
-//! Cost of many Backups and schedules at rest: resident memory, requests, start to ready.
+//! Cost of many Backups and schedules at rest: resident memory after a scrape, requests, start to ready.
 
-use crate::observe::{AT_ONCE, create, memory, requests, until_leading};
+use crate::observe::{AT_ONCE, create, memory, peak, requests, until_leading};
 use e2e_api::objects::{apply_cluster, dp};
 use e2e_api::{OPERATOR, REPO, install, process};
 use futures::{StreamExt, stream};
@@ -9,9 +9,10 @@ use kube::Client;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use test_kit::api_server::{ApiServer, AuditScope};
 use test_kit::builders::{self, DP_API};
+use test_kit::operator::http_get;
 
 /// Namespaces that Backups and schedules are spread over.
 const NAMESPACES: usize = 20;
@@ -27,18 +28,24 @@ pub async fn run(binary: &Path, backups: usize, schedules: usize, seconds: u64) 
     let log = server.dir().join("backup-scale.log");
     let process = process(binary, OPERATOR.0, &log, &kubeconfig).env("RUST_LOG", "info").start().await;
     let ready = process.ready_after();
+    eprintln!("at ready: {:?} MB", memory(process.id()));
     until_leading(&process).await;
     // Policies and schedules get their first status; after that nothing happens.
     until_at_rest(&server).await;
     let before = requests(&server, OPERATOR);
     tokio::time::sleep(Duration::from_secs(seconds)).await; // the measured interval itself
     let during = requests(&server, OPERATOR) - before;
+    let asked = Instant::now();
+    let scraped = http_get(process.metrics_port(), "/metrics").await.expect("metrics");
+    let scrape = asked.elapsed();
+    assert!(scraped.contains(&format!("phase=\"Completed\"}} {backups}")), "every Backup is counted: {scraped}");
     let (rss, anon) = memory(process.id());
     println!(
         "{}",
         json!({
             "bench": "backup-scale", "backups": backups, "schedules": schedules, "rss_mb": rss, "anon_mb": anon,
-            "requests_60s": during * 60 / seconds.max(1), "ready_s": ready.as_secs_f64(),
+            "peak_mb": peak(process.id()),
+            "requests_60s": during * 60 / seconds.max(1), "ready_s": ready.as_secs_f64(), "scrape_ms": scrape.as_millis(),
         })
     );
 }
@@ -126,7 +133,7 @@ async fn completed(client: &Client, namespace: &str, count: usize) {
             "backupRepoName": REPO, "persistentVolumeClaimName": "pvc-shared", "totalSize": "123456789", "duration": "10s",
             "startTimestamp": (ended - SignedDuration::from_secs(10)).to_string(), "completionTimestamp": ended.to_string(),
             "expiration": (ended + SignedDuration::from_hours(720)).to_string(),
-            "backupMethod": {"name": "full", "actionSetName": "actions"},
+            "backupMethod": {"name": "full", "actionSetName": "actions"}, "inputs": {"backoffLimit": 2},
             "target": {"podSelector": {"matchLabels": {"app": "db"}}, "selectedTargetPods": ["db-0"]},
             "actions": [{"name": "dp-backup-0", "actionType": "Job", "phase": "Completed", "targetPodName": "db-0",
                 "objectRef": {"apiVersion": "batch/v1", "kind": "Job", "namespace": namespace, "name": format!("dp-backup-0-{i}")}}],

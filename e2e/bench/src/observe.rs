@@ -25,15 +25,21 @@ pub fn requests(server: &ApiServer, account: (&str, &str)) -> u64 {
     all.only(|entry| entry.verb != "watch" && !entry.resource.starts_with("leases")).entries.len() as u64
 }
 
+/// The most that was ever resident, in MB of 2^20 bytes.
+pub fn peak(process: u32) -> f64 {
+    field(process, "VmHWM:")
+}
+
 /// Resident and anonymous memory in MB of 2^20 bytes.
 pub fn memory(process: u32) -> (f64, f64) {
+    (field(process, "VmRSS:"), field(process, "RssAnon:"))
+}
+
+fn field(process: u32, name: &str) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("the process lives");
-    let field = |name: &str| {
-        let line = status.lines().find(|l| l.starts_with(name)).expect("a field of /proc");
-        let kib: u64 = line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).expect("a number");
-        megabytes(kib * 1024)
-    };
-    (field("VmRSS:"), field("RssAnon:"))
+    let line = status.lines().find(|l| l.starts_with(name)).expect("a field of /proc");
+    let kib: u64 = line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).expect("a number");
+    megabytes(kib * 1024)
 }
 
 #[allow(clippy::cast_precision_loss)] // sizes far below 2^52

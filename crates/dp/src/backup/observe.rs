@@ -181,14 +181,14 @@ fn family(backup: &Backup, stores: &Stores, type_: Option<&BackupType>) -> Vec<A
     if !builds_on || ended {
         return vec![];
     }
-    stores.backups.select(|b| b.namespace() == backup.namespace())
+    stores.backups.select_in(&backup.namespace().unwrap_or_default(), |_| true)
 }
 
 fn observe_deletion(seen: &mut Observed, stores: &Stores) {
     let backup = Arc::clone(&seen.backup);
     let (namespace, name) = (backup.namespace().unwrap_or_default(), backup.name_any());
     let uid = backup.uid().unwrap_or_default();
-    let dependents = stores.backups.select(|b| b.namespace() == backup.namespace() && builds_on(b, &name));
+    let dependents = stores.backups.select_in(&namespace, |b| builds_on(b, &name));
     let readers = dependents.iter().map(|b| b.name_any()).chain([name.clone()]);
     let read_by = readers.into_iter().find_map(|of| running_reader(stores, &namespace, &of));
     let state = |job: &str| {

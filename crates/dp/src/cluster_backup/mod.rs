@@ -40,7 +40,7 @@ pub async fn reconcile(key: Key, context: Arc<Context>, hands: Hands) -> Result<
     let Some(departure) = departures.get(&key.name) else {
         return Ok(Again::OnEvent);
     };
-    let going = context.stores.backups.select(|backup| plan::goes(&departure, backup));
+    let going = context.stores.backups.select_in(&departure.namespace, |backup| plan::goes(&departure, backup));
     if going.is_empty() {
         departures.set_pending(&key.name, false);
         hands.record.keep(departures, &hands.writer).await?;

@@ -30,7 +30,7 @@ pub struct Observed {
 
 /// Looks at everything that concerns the Backups of the policy of that key.
 pub fn observe(key: &Key, stores: &Stores) -> Observed {
-    let backups = stores.backups.select(|b| super::key_of(b) == *key);
+    let backups = stores.backups.select_in(&key.namespace, |b| super::key_of(b) == *key);
     let policy = stores.policies.get(&key.namespace, &key.name);
     let names = backups.iter().filter_map(|b| b.status.as_ref()?.backup_method.as_ref()?.action_set_name());
     let action_sets = names.filter_map(|n| Some((n.to_owned(), stores.action_sets.get("", n)?))).collect();

@@ -4,7 +4,6 @@ use crate::turn::claim::Claim;
 use api_types::dp::{Backup, BackupPhase, BackupStatus};
 use kube::ResourceExt;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// Backups of one repository and method.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -42,21 +41,21 @@ pub struct Figures {
 /// Reason of a failure that names none.
 const ACTION_FAILED: &str = "ActionFailed";
 
-/// Folds all Backups.
-pub fn figures(backups: &[Arc<Backup>]) -> Figures {
-    let (mut all, none) = (Figures::default(), BackupStatus::default());
-    for backup in backups {
+impl Figures {
+    /// Counts one more Backup.
+    pub fn add(&mut self, backup: &Backup) {
+        let none = BackupStatus::default();
         let status = backup.status.as_ref().unwrap_or(&none);
         for job in Claim::of(backup).into_iter().flat_map(|c| c.jobs).filter(|job| !job.at_work) {
-            *all.waiting.entry(job.repo.unwrap_or_default()).or_default() += 1;
+            *self.waiting.entry(job.repo.unwrap_or_default()).or_default() += 1;
         }
         let repo = status.backup_repo_name.clone().unwrap_or_default();
-        let of = all.methods.entry((repo, backup.spec.backup_method.clone())).or_default();
+        let of = self.methods.entry((repo, backup.spec.backup_method.clone())).or_default();
         let phase = backup.phase();
         *of.phases.entry(phase.to_string()).or_default() += 1;
         if phase == BackupPhase::Failed {
-            *of.failures.entry(reason(status.failure_reason.as_deref().unwrap_or_default()).to_owned()).or_default() +=
-                1;
+            let why = reason(status.failure_reason.as_deref().unwrap_or_default());
+            *of.failures.entry(why.to_owned()).or_default() += 1;
         }
         let completed = status.completion_timestamp.as_ref().map(|t| t.0.as_second());
         if phase == BackupPhase::Completed
@@ -76,11 +75,10 @@ pub fn figures(backups: &[Arc<Backup>]) -> Figures {
         };
         if let Some(point) = point {
             let of = (backup.namespace().unwrap_or_default(), backup.spec.backup_policy_name.clone());
-            let latest = all.recovery_points.entry(of).or_insert(point);
+            let latest = self.recovery_points.entry(of).or_insert(point);
             *latest = point.max(*latest);
         }
     }
-    all
 }
 
 /// The reason a failure begins with, `Reason: message`.
@@ -94,6 +92,13 @@ fn reason(failure: &str) -> &str {
 mod tests {
     use super::*;
     use serde_json::{Value, json};
+    use std::sync::Arc;
+
+    fn figures(backups: &[Arc<Backup>]) -> Figures {
+        let mut all = Figures::default();
+        backups.iter().for_each(|b| all.add(b));
+        all
+    }
 
     fn backup(name: &str, status: &Value) -> Arc<Backup> {
         let object = json!({

@@ -25,7 +25,8 @@ impl Debug for Backups {
 
 impl Collector for Backups {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
-        let all = figures::figures(&self.0.select(|_| true));
+        let mut all = Figures::default();
+        self.0.visit(|backup| all.add(backup));
         let mut gauge = |name: &str, help: &str, series: Vec<Series<'_>>| -> Result<(), fmt::Error> {
             let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             for (labels, value) in series {

@@ -6,7 +6,7 @@ use super::{check, precheck, reach};
 use crate::context::{Context, Stores};
 use crate::error::Error;
 use api_types::contract::{annotations, labels, pods};
-use api_types::dp::{AccessMethod, Backup, BackupRepo};
+use api_types::dp::{AccessMethod, BackupRepo};
 use controller_kit::clock;
 use controller_kit::error::chain;
 use controller_kit::writes::Writer;
@@ -33,7 +33,7 @@ pub async fn observe(repo: Arc<BackupRepo>, context: &Context, writer: &Writer) 
         let found = stores.claims.get(namespace, &claim);
         found.is_some_and(|c| reach::is_ours(c.as_ref(), &repo))
     };
-    let backups = stores.backups.select(|b| waits(b, &name));
+    let backups = stores.backups.select_active(|b| waits(b, &name));
     let restores = stores.restores.select(|r| waits(r, &name));
     let mut waiting: Vec<Waiting> = backups.iter().map(|b| waiting(b.as_ref(), true, here)).collect();
     waiting.extend(restores.iter().map(|r| self::waiting(r.as_ref(), false, here)));
@@ -145,13 +145,13 @@ async fn events(namespace: &str, of: impl Iterator<Item = String>, writer: &Writ
 
 /// Every Backup whose files lie in it, or are to, in any phase.
 fn backups_in(stores: &Stores, name: &str) -> Vec<String> {
-    let lies_in = |b: &Backup| {
+    let mut used = Vec::new();
+    stores.backups.visit(|b| {
         let recorded = b.status.as_ref().and_then(|s| s.backup_repo_name.as_deref());
-        recorded.or(b.labels().get(labels::BACKUP_REPO_NAME).map(String::as_str)) == Some(name)
-    };
-    let found = stores.backups.select(lies_in);
-    let mut used: Vec<String> =
-        found.iter().map(|b| format!("{}/{}", b.namespace().unwrap_or_default(), b.name_any())).collect();
+        if recorded.or(b.labels().get(labels::BACKUP_REPO_NAME).map(String::as_str)) == Some(name) {
+            used.push(format!("{}/{}", b.namespace().unwrap_or_default(), b.name_any()));
+        }
+    });
     used.sort();
     used
 }

@@ -3,10 +3,11 @@
 use super::cron_job;
 use crate::context::Stores;
 use crate::retention::restoring::{Progress, Target};
-use api_types::dp::{ActionSet, Backup, BackupPolicy, BackupSchedule};
+use api_types::contract::annotations;
+use api_types::dp::{ActionSet, Backup, BackupPhase, BackupPolicy, BackupSchedule};
 use k8s_openapi::api::batch::v1::CronJob;
 use kube::ResourceExt;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Everything `plan` looks at.
@@ -17,12 +18,40 @@ pub struct Observed {
     pub policy: Option<Arc<BackupPolicy>>,
     /// Action sets of the policy's methods, by name.
     pub action_sets: BTreeMap<String, Arc<ActionSet>>,
-    /// Backups of the namespace: any of them may bear the name of a run.
-    pub backups: Vec<Arc<Backup>>,
+    /// Backups of the namespace.
+    pub runs: Runs,
     /// CronJobs that the reference made for this schedule.
     pub cron_jobs: Vec<Arc<CronJob>>,
     /// What restores a target of the policy right now.
     pub restored_by: Option<String>,
+}
+
+/// What a schedule asks of the Backups of its namespace: there may be thousands that are not its own.
+#[derive(Default)]
+pub struct Runs {
+    /// Those made for it.
+    pub own: Vec<Arc<Backup>>,
+    /// Who bears a name: true where it is a run of this schedule.
+    pub names: BTreeMap<String, bool>,
+    /// Methods of its policy of which a Completed Backup is there.
+    pub completed: BTreeSet<String>,
+}
+
+impl Runs {
+    /// Takes note of one more Backup of the namespace.
+    pub fn add(&mut self, backup: &Arc<Backup>, schedule: &BackupSchedule) {
+        let name = backup.name_any();
+        let spec = &backup.spec;
+        if super::is_made_for(backup, schedule) {
+            self.own.push(Arc::clone(backup));
+        }
+        let completed = backup.phase() == BackupPhase::Completed && backup.metadata.deletion_timestamp.is_none();
+        if completed && spec.backup_policy_name == schedule.spec.backup_policy_name {
+            self.completed.insert(spec.backup_method.clone());
+        }
+        let uid = schedule.uid().unwrap_or_default();
+        self.names.insert(name, backup.annotations().get(annotations::SCHEDULE_UID) == Some(&uid));
+    }
 }
 
 /// Looks at everything that concerns `schedule`.
@@ -32,10 +61,11 @@ pub fn observe(schedule: Arc<BackupSchedule>, stores: &Stores) -> Observed {
     let policy = stores.policies.get(&namespace, wanted);
     let names = policy.iter().flat_map(|p| &p.spec.backup_methods).filter_map(|m| m.action_set_name());
     let action_sets = names.filter_map(|n| Some((n.to_owned(), stores.action_sets.get("", n)?))).collect();
-    let backups = stores.backups.select(|b| b.namespace().as_deref() == Some(&namespace));
+    let mut runs = Runs::default();
+    stores.backups.visit_in(&namespace, |backup| runs.add(backup, &schedule));
     let cron_jobs = stores.cron_jobs.select(|job| cron_job::is_of(job, &schedule));
     let restored_by = policy.as_ref().and_then(|p| running_restore(stores, &namespace, &Target::of_policy(p)));
-    Observed { schedule, policy, action_sets, backups, cron_jobs, restored_by }
+    Observed { schedule, policy, action_sets, runs, cron_jobs, restored_by }
 }
 
 fn running_restore(stores: &Stores, namespace: &str, targets: &[Target]) -> Option<String> {

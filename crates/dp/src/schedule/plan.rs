@@ -166,7 +166,7 @@ impl Observed {
     /// Backups that are runs of an entry, also those that the reference's CronJob made.
     fn made_for(&self, entry: &Entry) -> Vec<&Backup> {
         let own = |b: &&Arc<Backup>| super::is_made_for(b, &self.schedule) && is_run_of(b, entry);
-        self.backups.iter().filter(own).map(AsRef::as_ref).collect()
+        self.runs.own.iter().filter(own).map(AsRef::as_ref).collect()
     }
 
     /// The Backup of a continuous entry, under any of its names.
@@ -178,15 +178,14 @@ impl Observed {
                 && b.spec.backup_method == entry.spec.backup_method
                 && b.spec.backup_policy_name == self.schedule.spec.backup_policy_name
         };
-        names.iter().find_map(|name| self.backups.iter().find(|b| fits(b, name)).cloned())
+        names.iter().find_map(|name| self.runs.own.iter().find(|b| fits(b, name)).cloned())
     }
 
     fn bearer(&self, name: &str) -> Bearer {
-        let uid = self.schedule.uid().unwrap_or_default();
-        match self.backups.iter().find(|b| b.name_any() == name) {
+        match self.runs.names.get(name) {
             None => Bearer::Nobody,
-            Some(b) if b.annotations().get(annotations::SCHEDULE_UID) == Some(&uid) => Bearer::Run,
-            Some(_) => Bearer::Other,
+            Some(true) => Bearer::Run,
+            Some(false) => Bearer::Other,
         }
     }
 
@@ -240,13 +239,7 @@ impl Observed {
         if method.is_empty() {
             return Some(format!("BackupPolicy {policy}: the method names no compatibleMethod to build on"));
         }
-        let full = |b: &Arc<Backup>| {
-            b.spec.backup_policy_name == *policy
-                && b.spec.backup_method == method
-                && b.phase() == BackupPhase::Completed
-                && b.metadata.deletion_timestamp.is_none()
-        };
-        (!self.backups.iter().any(full)).then(|| {
+        (!self.runs.completed.contains(method)).then(|| {
             format!(
                 "BackupPolicy {policy} has no completed Backup of method {method} to build on; the next run looks again"
             )

@@ -178,16 +178,14 @@ fn replay(
 /// Every object that is there when the controllers start is looked at once.
 fn seed(stores: &Stores, queues: &Queues) {
     queues.action_sets.add_all(&stores.action_sets.select(|_| true));
-    queues.backups.add_all(&stores.backups.select(|_| true));
+    stores.backups.keys(|_| true).into_iter().for_each(|key| queues.backups.add(key));
     queues.claims.add_all(&stores.claims.select(names_our_source));
     queues.policies.add_all(&stores.policies.select(|_| true));
     queues.providers.add_all(&stores.providers.select(|_| true));
     queues.repos.add_all(&stores.repos.select(|_| true));
     queues.restores.add_all(&stores.restores.select(|_| true));
     queues.schedules.add_all(&stores.schedules.select(|_| true));
-    for backup in stores.backups.select(|_| true) {
-        queues.expiry.add(gc::key_of(&backup));
-    }
+    stores.backups.visit(|backup| queues.expiry.add(gc::key_of(backup)));
     queues.templates.add_all(&stores.templates.select(|_| true));
     queues.clusters.add_all(&stores.clusters.select(|_| true));
     for departure in stores.departures.list() {

@@ -16,7 +16,5 @@ pub(super) fn follow(stores: &Stores, context: &Arc<Context>) {
     for repo in stores.repos.select(|_| true) {
         context.turns.see_repo(&repo, true);
     }
-    for backup in stores.backups.select(|_| true) {
-        context.turns.see(&backup, true);
-    }
+    stores.backups.visit(|backup| context.turns.see(backup, true));
 }

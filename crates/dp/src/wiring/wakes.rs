@@ -8,6 +8,7 @@ use api_types::contract::names::populate_target_uid;
 use api_types::dp::{Backup, BackupPhase, BackupPolicyTemplate};
 use controller_kit::Key;
 use kube::ResourceExt;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What wakes what. Each wait in a plan names one of these.
@@ -191,7 +192,7 @@ fn wake_backups_and_restores(stores: &Stores, queues: &Queues) {
         move || {
             let ended = |b: &Backup| matches!(b.phase(), BackupPhase::Completed | BackupPhase::Failed);
             let unfinished = |b: &Backup| !ended(b) || backup::continuous::is(b);
-            backup_queue.add_all(&backups.select(unfinished));
+            backup_queue.add_all(&backups.select_active(unfinished));
             let fresh = |r: &api_types::dp::Restore| r.status.as_ref().is_none_or(|s| s.phase.is_none());
             restore_queue.add_all(&restores.select(fresh));
         }
@@ -224,32 +225,28 @@ fn wake_backups_and_restores(stores: &Stores, queues: &Queues) {
 
 /// Jobs, StatefulSets and pods of a backup, in whichever namespace; its schedule; the chain it is part of.
 fn wake_backups_by_their_work(stores: &Stores, queues: &Queues) {
-    // Exec Jobs live in the operator's namespace, where no owner reference can point out of: the UID is a label.
-    let by_uid = {
+    // Exec Jobs live in the operator's namespace, where no owner reference can point out of: labels name the Backup.
+    let named = {
         let (queue, backups) = (Arc::clone(&queues.backups), stores.backups.clone());
-        move |uid: Option<&String>| {
-            if let Some(uid) = uid {
-                queue.add_all(&backups.select(|b| b.metadata.uid.as_ref() == Some(uid)));
+        move |labels: &BTreeMap<String, String>, namespace: &str| {
+            if let Some(label) = labels.get(labels::BACKUP_NAME) {
+                let home = labels.get(labels::BACKUP_NAMESPACE).map_or(namespace, String::as_str);
+                let is = |key: &Key| key.namespace == home && backup::build::name_label(&key.name) == *label;
+                backups.keys(is).into_iter().for_each(|key| queue.add(key));
             }
         }
     };
-    let (queue, wake) = (Arc::clone(&queues.backups), by_uid.clone());
+    let (queue, wake) = (Arc::clone(&queues.backups), named.clone());
     stores.jobs.on_change(move |job| match Key::of_owner(job, "Backup") {
         Some(key) => queue.add(key),
-        None if job.labels().contains_key(labels::BACKUP_NAME) => wake(job.labels().get(job_runtime::OWNER_UID_LABEL)),
-        None => {}
+        None => wake(job.labels(), &job.namespace().unwrap_or_default()),
     });
     let queue = Arc::clone(&queues.backups);
     stores.stateful_sets.on_change(move |set| queue.add_some(Key::of_owner(set, "Backup")));
-    let (queue, all_jobs, all_backups) = (Arc::clone(&queues.backups), stores.jobs.clone(), stores.backups.clone());
+    let (queue, all_jobs) = (Arc::clone(&queues.backups), stores.jobs.clone());
     stores.pods.on_change(move |pod| {
         let namespace = pod.namespace().unwrap_or_default();
-        if let Some(label) = pod.labels().get(labels::BACKUP_NAME) {
-            let home = pod.labels().get(labels::BACKUP_NAMESPACE).unwrap_or(&namespace);
-            let is =
-                |b: &Backup| b.namespace().as_ref() == Some(home) && backup::build::name_label(&b.name_any()) == *label;
-            queue.add_all(&all_backups.select(is));
-        }
+        named(pod.labels(), &namespace);
         let job = Key::of_owner(pod, "Job").and_then(|key| all_jobs.get(&namespace, &key.name));
         queue.add_some(job.and_then(|job| Key::of_owner(job.as_ref(), "Backup")));
     });
@@ -262,7 +259,7 @@ fn wake_backups_by_their_work(stores: &Stores, queues: &Queues) {
             let waits = b.phase() == BackupPhase::New || b.metadata.deletion_timestamp.is_some();
             b.namespace() == namespace && label == Some(&name) && (waits || backup::continuous::is(b))
         };
-        queue.add_all(&backups.select(of));
+        queue.add_all(&backups.select_active(of));
     });
     // A parent that is Completed or gone is what its children wait for, and a child that is gone its parent.
     let (queue, backups) = (Arc::clone(&queues.backups), stores.backups.clone());
@@ -281,7 +278,7 @@ fn wake_backups_by_their_work(stores: &Stores, queues: &Queues) {
                 && b.namespace().as_deref() == Some(&namespace)
                 && (of(parent) || of(recorded.and_then(|s| s.base_backup_name.as_ref())))
         };
-        queue.add_all(&backups.select(waits));
+        queue.add_all(&backups.select_active(waits));
     });
 }
 

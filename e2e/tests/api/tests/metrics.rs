@@ -3,15 +3,8 @@
 use e2e_api::objects::{action_set, completed_backup, completed_status, prepare_data, set_backup_status};
 use e2e_api::{PATIENCE, stage};
 use serde_json::json;
-use test_kit::operator::{Operator, http_get};
+use test_kit::operator::http_get;
 use test_kit::wait;
-
-/// The port that the operator was given for its metrics.
-fn metrics_port(operator: &Operator) -> u16 {
-    let line = std::fs::read_to_string(format!("/proc/{}/cmdline", operator.id())).expect("the operator runs");
-    let port = line.split('\0').find_map(|word| word.strip_prefix("--metrics-address=127.0.0.1:"));
-    port.and_then(|port| port.parse().ok()).expect("an address of metrics")
-}
 
 #[tokio::test]
 async fn backups_show_as_series_of_their_repository_method_and_policy() {
@@ -24,7 +17,7 @@ async fn backups_show_as_series_of_their_repository_method_and_policy() {
     completed_backup(&stage, "bad", &actions).await;
     let failed = json!({"phase": "Failed", "failureReason": "MethodNotFound: there is none", "completionTimestamp": "2026-11-21T00:00:09Z"});
     set_backup_status(&stage, "bad", &failed).await;
-    let port = metrics_port(&*company.operator.lock().await);
+    let port = company.operator.lock().await.metrics_port();
     let of = "repo=\"shared\",method=\"full\"";
     let expected = [
         format!("dp_backup_last_success_timestamp_seconds{{{of}}} 1795219210"),

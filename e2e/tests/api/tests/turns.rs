@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
-use test_kit::operator::{Operator, http_get};
+use test_kit::operator::http_get;
 use test_kit::{Outcome, wait};
 
 const TURN: &str = "WaitingForTurn";
@@ -82,19 +82,13 @@ async fn status(stage: &Stage, name: &str) -> Value {
 
 async fn until_metric(company: &Company, line: &str) {
     let operator = company.operator.lock().await;
-    let port = metrics_port(&operator);
+    let port = operator.metrics_port();
     drop(operator);
     wait::eventually(PATIENCE, line, async || {
         let text = http_get(port, "/metrics").await.map_err(|e| e.to_string())?;
         if text.lines().any(|l| l == line) { Ok(()) } else { Err("not there".into()) }
     })
     .await;
-}
-
-fn metrics_port(operator: &Operator) -> u16 {
-    let line = std::fs::read_to_string(format!("/proc/{}/cmdline", operator.id())).expect("the operator runs");
-    let port = line.split('\0').find_map(|word| word.strip_prefix("--metrics-address=127.0.0.1:"));
-    port.and_then(|port| port.parse().ok()).expect("an address of metrics")
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
 use super::*;
+use crate::schedule::observe::Runs;
 use api_types::dp::BackupPolicy;
 use serde_json::{Value, json};
 
@@ -18,14 +19,17 @@ fn seen(schedules: Value, status: Value, backups: Vec<Value>) -> Observed {
             serde_json::from_value(json!({"metadata": {"name": name}, "spec": {"backupType": kind, "backup": {}}}));
         (name.to_owned(), Arc::new(set.unwrap()))
     };
+    let schedule = of_schedule(json!({
+        "metadata": {"name": "s", "namespace": "n", "uid": "uid-of-s", "generation": 2, "creationTimestamp": "2026-11-21T12:00:00Z"},
+        "spec": {"backupPolicyName": "p", "schedules": schedules}, "status": status,
+    }));
+    let mut runs = Runs::default();
+    backups.into_iter().for_each(|b| runs.add(&Arc::new(of(b)), &schedule));
     Observed {
-        schedule: Arc::new(of_schedule(json!({
-            "metadata": {"name": "s", "namespace": "n", "uid": "uid-of-s", "generation": 2, "creationTimestamp": "2026-11-21T12:00:00Z"},
-            "spec": {"backupPolicyName": "p", "schedules": schedules}, "status": status,
-        }))),
+        schedule: Arc::new(schedule),
         policy: Some(Arc::new(policy)),
         action_sets: [set("inc", "Incremental"), set("log", "Continuous")].into(),
-        backups: backups.into_iter().map(|b| Arc::new(of(b))).collect(),
+        runs,
         cron_jobs: vec![],
         restored_by: None,
     }
