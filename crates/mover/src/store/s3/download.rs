@@ -131,6 +131,8 @@ struct Download {
     crc: Digest,
     expected: Option<u64>,
     done: bool,
+    /// A range is lost: whoever reads on must not get the next one.
+    broken: bool,
 }
 
 impl Download {
@@ -138,9 +140,9 @@ impl Download {
         let (at, upto) = (first.at(), first.at() + first.left());
         let ahead = Plan::new(None, tuning()).window();
         let window = (upto < source.size).then(|| Window::start(&source, upto, ahead)).transpose()?;
-        let (buffer, filled, given, used, done) = (Vec::new(), 0, 0, 0, false);
+        let (buffer, filled, given, used, done, broken) = (Vec::new(), 0, 0, 0, false, false);
         let crc = *before;
-        Ok(Self { source, first, window, at, buffer, filled, given, used, crc, expected, done })
+        Ok(Self { source, first, window, at, buffer, filled, given, used, crc, expected, done, broken })
     }
 
     /// The next bytes into the buffer; none at the end.
@@ -180,8 +182,13 @@ impl Download {
 impl BufRead for Download {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.used == self.given && !self.done {
+            if self.broken {
+                return Err(io::Error::other("an earlier part could not be read"));
+            }
             if self.given == self.filled {
+                self.broken = true;
                 self.fill().map_err(Error::from)?;
+                self.broken = false;
             }
             let piece = self.given..self.filled.min(self.given + PIECE);
             if piece.is_empty() {

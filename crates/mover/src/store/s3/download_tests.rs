@@ -22,6 +22,11 @@ struct Server {
 impl Server {
     /// Serves this content, whose checksum it says to be that of `stored`.
     fn start(content: Vec<u8>, stored: &[u8]) -> Self {
+        Self::refusing(content, stored, None)
+    }
+
+    /// One that refuses the range that begins there.
+    fn refusing(content: Vec<u8>, stored: &[u8], refused: Option<usize>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let text = format!(
             "[storage]\ntype = s3\nprovider = Minio\nenv_auth = false\naccess_key_id = k\nsecret_access_key = s\n\
@@ -36,7 +41,7 @@ impl Server {
             for stream in listener.incoming().flatten() {
                 counted.fetch_add(1, Ordering::SeqCst);
                 let (content, crc) = (Arc::clone(&content), crc.clone());
-                std::thread::spawn(move || serve(&stream, &content, &crc));
+                std::thread::spawn(move || serve(&stream, &content, &crc, refused));
             }
         });
         Self { client, connections }
@@ -56,7 +61,7 @@ impl Server {
     }
 }
 
-fn serve(stream: &TcpStream, content: &[u8], crc: &str) {
+fn serve(stream: &TcpStream, content: &[u8], crc: &str, refused: Option<usize>) {
     let mut lines = BufReader::new(stream).lines();
     loop {
         let mut range = None;
@@ -71,6 +76,11 @@ fn serve(stream: &TcpStream, content: &[u8], crc: &str) {
             }
         }
         let (from, to) = range.unwrap();
+        let mut out = stream;
+        if refused == Some(from) {
+            out.write_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n").unwrap();
+            continue;
+        }
         let (last, whole) = (to.min(content.len() - 1), content.len());
         let piece = &content[from..=last];
         let head = format!(
@@ -78,7 +88,6 @@ fn serve(stream: &TcpStream, content: &[u8], crc: &str) {
              ETag: {TAG}\r\n{CRC64_METADATA}: {crc}\r\n\r\n",
             piece.len()
         );
-        let mut out = stream;
         if out.write_all(head.as_bytes()).and_then(|()| out.write_all(piece)).is_err() {
             return;
         }
@@ -134,6 +143,18 @@ fn what_is_looked_at_in_part_comes_once_and_whole() {
     }
     assert!(got == content);
     assert!(body.fill_buf().unwrap().is_empty());
+}
+
+#[test]
+fn after_a_range_that_is_lost_nothing_comes_any_more() {
+    let stored = content(17_000_001);
+    let mut body = Server::refusing(stored.clone(), &stored, Some(8 << 20)).open().body;
+    let mut got = Vec::new();
+    body.read_to_end(&mut got).unwrap_err();
+    assert_eq!(got.len(), 8 << 20);
+    for _ in 0..3 {
+        assert!(body.fill_buf().is_err(), "neither the next range nor an end");
+    }
 }
 
 #[test]
