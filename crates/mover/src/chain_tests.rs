@@ -39,7 +39,8 @@ pub fn fetch(
         None => Ok(source),
         Some(cipher) => cipher.decrypt(source),
     };
-    let decoded = opened.and_then(|source| codec::decoder(source, codec_name.map(codec)));
+    let buffered = |source| Box::new(io::BufReader::with_capacity(piece, source));
+    let decoded = opened.and_then(|source| codec::decoder(buffered(source), codec_name.map(codec)));
     match decoded.and_then(|source| Dribble(source, piece * 3).read_to_end(&mut out)) {
         Ok(_) => Ok(out),
         Err(error) => Err((error, out)),

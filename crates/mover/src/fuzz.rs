@@ -13,6 +13,7 @@ use crate::cipher;
 use crate::codec::tests::{codec, mixture};
 use crate::codec::{self, Trailer};
 use crate::ini::Ini;
+use crate::store::buffered;
 
 /// Largest resident size of the test process: windows of 128 MiB are allowed, and tests beside.
 const MEMORY: u64 = 1 << 30;
@@ -97,7 +98,7 @@ fn fuzz(name: &str, seeds: &[Vec<u8>], target: impl Fn(&[u8]) -> Result<(), Stri
 }
 
 /// Reads a decoder dry, to a limit; gives what came, and whether it ended well.
-fn drain(source: std::io::Result<Box<dyn Read>>) -> (Vec<u8>, bool) {
+fn drain(source: std::io::Result<impl Read>) -> (Vec<u8>, bool) {
     let mut out = Vec::new();
     let ended = source.and_then(|source| source.take(MOST).read_to_end(&mut out)).is_ok();
     (out, ended)
@@ -212,7 +213,7 @@ fn fuzz_enc() {
                 return Err("another size than computed".to_owned());
             }
             let source = cipher.decrypt(Box::new(std::io::Cursor::new(input.to_vec())));
-            drain(source.and_then(|source| codec::decoder(source, Some(codec("zstd")))));
+            drain(source.and_then(|source| codec::decoder(buffered(source), Some(codec("zstd")))));
         }
         Ok(())
     });

@@ -1,6 +1,6 @@
 //! What this process has moved, counted where it happens, for the report at the end.
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, Read, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -68,6 +68,17 @@ impl<R: Read> Read for Counted<R> {
         let count = self.0.read(buffer)?;
         STORED.add(count as u64);
         Ok(count)
+    }
+}
+
+impl<R: BufRead> BufRead for Counted<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.0.fill_buf()
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.0.consume(count);
+        STORED.add(count as u64);
     }
 }
 

@@ -5,8 +5,8 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::fd::OwnedFd;
+use std::io::{self, BufRead, Write};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -21,7 +21,6 @@ use crate::progress;
 use crate::resume::Resumable;
 use crate::staging::Staged;
 
-const BUFFER: usize = 256 * 1024;
 /// Room between us and a consumer that reads from a pipe, as between a producer and [`crate::push`].
 const PIPE: usize = 1 << 20;
 
@@ -62,19 +61,19 @@ fn fetch(repository: &Repository, path: &RemotePath, lpath: &OsStr, codec: Optio
     let (object, codec) = repository.store.open_encoded(path.as_file()?, codec)?;
     let mut input = codec::decoder(object.body, codec).map_err(|error| explain(repository, error, codec))?;
     if lpath == "-" {
-        let mut out = io::stdout().lock();
+        // Not as `Stdout`, which looks for the last line's end and writes the rest apart.
+        let mut out = File::from(io::stdout().as_fd().try_clone_to_owned().map_err(Error::stdout)?);
         // Not a pipe, or not allowed: as it is then.
         let _ = rustix::pipe::fcntl_setpipe_size(&out, PIPE);
-        copy(&mut input, &mut out, codec, Error::stdout)?;
-        return out.flush().map_err(Error::stdout);
+        return copy(&mut *input, &mut out, codec, Error::stdout);
     }
     let shown = lpath.to_string_lossy().into_owned();
     let failed = |what: &str, error: io::Error| Error::io(format!("{what} {shown}"), error);
     match Target::choose(Path::new(lpath)).map_err(|error| failed("open", error))? {
-        Target::Stream(mut stream) => copy(&mut input, &mut stream, codec, |error| failed("write", error)),
+        Target::Stream(mut stream) => copy(&mut *input, &mut stream, codec, |error| failed("write", error)),
         Target::Replace { dir, name, old, .. } => {
             let mut staged = Staged::create(dir, 0o644).map_err(|error| failed("create", error))?;
-            copy(&mut input, &mut staged, codec, |error| failed("write", error))?;
+            copy(&mut *input, &mut staged, codec, |error| failed("write", error))?;
             if let Some(old) = old {
                 keep_ownership(staged.file(), &old).map_err(|error| failed("chmod", error))?;
             }
@@ -138,22 +137,22 @@ fn keep_ownership(file: &File, old: &fs::Metadata) -> io::Result<()> {
 }
 
 fn copy(
-    input: &mut dyn Read,
+    input: &mut dyn BufRead,
     output: &mut dyn Write,
     codec: Option<Codec>,
     write_error: impl Fn(io::Error) -> Error,
 ) -> Result<()> {
-    let mut buffer = vec![0; BUFFER];
     loop {
-        match input.read(&mut buffer) {
-            Ok(0) => return Ok(()),
-            Ok(count) => {
-                let bytes = buffer.get(..count).unwrap_or_default();
+        let count = match input.fill_buf() {
+            Ok([]) => return Ok(()),
+            Ok(bytes) => {
                 output.write_all(bytes).map_err(&write_error)?;
                 progress::moved(bytes);
+                bytes.len()
             }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(codec::read_error(error, codec)),
-        }
+        };
+        input.consume(count);
     }
 }

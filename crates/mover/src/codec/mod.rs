@@ -11,6 +11,7 @@ use flate2::write::{DeflateEncoder, GzEncoder};
 
 use crate::error::{Error, Result};
 use crate::fill::read_up_to;
+use crate::store::buffered;
 
 mod deflate;
 mod lz4;
@@ -42,9 +43,6 @@ const KNOWN: [(&str, Family, i32); 18] = [
     ("zstd-better-compression", Family::Zstd, 7),
     ("zstd-fastest", Family::Zstd, 1),
 ];
-
-/// Read from the store in pieces of this size.
-const BUFFER: usize = 256 * 1024;
 
 /// A format; any member reads what any other member wrote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,11 +162,11 @@ impl<W: Write> Write for Encoder<W> {
 
 /// A source that decompresses, or not. The first bytes are looked at: another format is
 /// [`NotThisCodec`], before a byte is emitted.
-pub fn decoder(inner: Box<dyn Read>, codec: Option<Codec>) -> io::Result<Box<dyn Read>> {
+pub fn decoder(inner: Box<dyn BufRead>, codec: Option<Codec>) -> io::Result<Box<dyn BufRead>> {
     let Some(Codec { family, .. }) = codec else {
         return Ok(inner);
     };
-    let mut source = BufReader::with_capacity(BUFFER, Source { inner });
+    let mut source = Source { inner };
     let mut first = [0; 4];
     let got = read_up_to(&mut source, &mut first)?;
     let first = first.get(..got).unwrap_or_default();
@@ -189,7 +187,7 @@ pub fn decoder(inner: Box<dyn Read>, codec: Option<Codec>) -> io::Result<Box<dyn
         Family::S2 => Box::new(s2::Decoder::new(whole)),
         Family::Zstd => Box::new(zstd_frames::Decoder::new(whole)?),
     };
-    Ok(Box::new(Final { inner, failed: false }))
+    Ok(buffered(Final { inner, failed: false }))
 }
 
 /// Makes an error final: whoever reads on after one must not meet an end that looks clean.
@@ -212,7 +210,7 @@ impl Read for Final {
 /// An object whose first bytes were looked at.
 pub struct Recognised {
     /// All of it.
-    pub whole: Box<dyn Read>,
+    pub whole: Box<dyn BufRead>,
     /// What it starts like; raw deflate cannot be told from anything.
     pub codec: Option<Codec>,
     /// Set when it must have our integrity trailer.
@@ -220,7 +218,7 @@ pub struct Recognised {
 }
 
 /// Tells what an object is by its first bytes.
-pub fn recognise(mut inner: Box<dyn Read>) -> io::Result<Recognised> {
+pub fn recognise(mut inner: Box<dyn BufRead>) -> io::Result<Recognised> {
     let marker = trailer::marker();
     let mut first = vec![0; marker.len()];
     let got = read_up_to(&mut inner, &mut first)?;
@@ -273,7 +271,7 @@ fn cut() -> io::Error {
 
 /// Marks what the storage itself failed with, so that the rest is the codec's.
 struct Source {
-    inner: Box<dyn Read>,
+    inner: Box<dyn BufRead>,
 }
 
 /// An error of the storage below a codec.
@@ -281,15 +279,29 @@ struct Source {
 #[error("{0}")]
 struct StorageError(io::Error);
 
+impl Source {
+    fn mark(error: io::Error) -> io::Error {
+        if error.kind() == io::ErrorKind::Interrupted {
+            error
+        } else {
+            io::Error::new(error.kind(), StorageError(error))
+        }
+    }
+}
+
 impl Read for Source {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.inner.read(buffer).map_err(|error| {
-            if error.kind() == io::ErrorKind::Interrupted {
-                error
-            } else {
-                io::Error::new(error.kind(), StorageError(error))
-            }
-        })
+        self.inner.read(buffer).map_err(Self::mark)
+    }
+}
+
+impl BufRead for Source {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.inner.fill_buf().map_err(Self::mark)
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.inner.consume(count);
     }
 }
 

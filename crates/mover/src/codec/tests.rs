@@ -35,7 +35,7 @@ pub fn encode(input: &[u8], name: &str) -> Vec<u8> {
 /// Decodes; an error comes with what was emitted before it.
 pub fn decode(stored: &[u8], name: &str) -> std::result::Result<Vec<u8>, (io::Error, Vec<u8>)> {
     let mut out = Vec::new();
-    let source = Box::new(Dribble(io::Cursor::new(stored.to_vec()), 1000));
+    let source = Box::new(io::BufReader::with_capacity(1000, io::Cursor::new(stored.to_vec())));
     match decoder(source, Some(codec(name))).and_then(|mut source| source.read_to_end(&mut out)) {
         Ok(_) => Ok(out),
         Err(error) => Err((error, out)),

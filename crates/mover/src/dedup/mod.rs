@@ -15,7 +15,7 @@ use std::time::Duration;
 use crate::codec::Codec;
 use crate::error::{Error, Result, say};
 use crate::paths::is_temporary;
-use crate::store::{Entry, Kind, Object, Store, Upload, Visit};
+use crate::store::{Entry, Kind, Object, Store, Upload, Visit, buffered};
 
 mod failure;
 mod files;
@@ -169,12 +169,12 @@ impl Store for DedupStore {
         let size = reading.size();
         match (pushed_for, codec) {
             (Some(pushed_for), Some(wanted)) if wanted.reads(pushed_for) => {
-                Ok((Object { body: Box::new(reading), size: Some(size), tag: None }, None))
+                Ok((Object { body: buffered(reading), size: Some(size), tag: None }, None))
             }
             (Some(pushed_for), wanted) => {
-                Ok((Object { body: Box::new(Encoded::new(reading, pushed_for)), size: None, tag: None }, wanted))
+                Ok((Object { body: buffered(Encoded::new(reading, pushed_for)), size: None, tag: None }, wanted))
             }
-            (None, wanted) => Ok((Object { body: Box::new(reading), size: Some(size), tag: None }, wanted)),
+            (None, wanted) => Ok((Object { body: buffered(reading), size: Some(size), tag: None }, wanted)),
         }
     }
 

@@ -12,7 +12,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Entry, Kind, LOOKED_AT, Object, Store, Upload, Visit};
+use super::{Entry, Kind, LOOKED_AT, Object, Store, Upload, Visit, buffered};
 use crate::cipher::{Cipher, Encryptor};
 use crate::error::{Error, Result};
 
@@ -75,7 +75,7 @@ impl Store for EncryptedStore {
 
     fn open(&self, key: &Path) -> Result<Object> {
         let Object { body, size, tag } = self.inner.open(&self.stored(key))?;
-        let body = self.cipher.decrypt(body).map_err(Error::read)?;
+        let body = buffered(self.cipher.decrypt(body).map_err(Error::read)?);
         Ok(Object { body, size: size.map(|stored| self.cipher.plain_size(stored)), tag })
     }
 

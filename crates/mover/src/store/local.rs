@@ -22,7 +22,7 @@ use super::direct::Ahead;
 use super::inode::{self, Found, absent, entry, not_there, tag};
 use super::local_upload::LocalUpload;
 use super::walk::walk;
-use super::{Entry, Kind, LOOKED_AT, Object, Store, Upload, Visit};
+use super::{Entry, Kind, LOOKED_AT, Object, Store, Upload, Visit, buffered};
 use crate::error::{Error, Result};
 use crate::paths::is_temporary;
 use crate::progress::Counted;
@@ -131,7 +131,7 @@ impl Store for LocalStore {
                 FileType::RegularFile => {
                     let size = u64::try_from(stat.st_size).unwrap_or(0);
                     let body = Ahead::open(File::from(found), size).map_err(|error| self.failed("open", key, error))?;
-                    Ok(Object { body: Box::new(Counted(body)), size: Some(size), tag: Some(tag(&stat)) })
+                    Ok(Object { body: buffered(Counted(body)), size: Some(size), tag: Some(tag(&stat)) })
                 }
                 FileType::Directory => Err(Error::IsDirectory),
                 _ => Err(Error::NotFound),
@@ -150,7 +150,7 @@ impl Store for LocalStore {
             Err(error) => return Err(self.failed("open", key, error)),
         };
         file.seek(SeekFrom::Start(offset)).map_err(|error| self.failed("seek", key, error))?;
-        let (body, size) = (Box::new(Counted(file)), u64::try_from(stat.st_size).ok());
+        let (body, size) = (buffered(Counted(file)), u64::try_from(stat.st_size).ok());
         Ok(Some(Object { body, size, tag: Some(tag.to_owned()) }))
     }
 

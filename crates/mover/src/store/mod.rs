@@ -4,7 +4,7 @@
 //! streams and entries. An upload is visible only after its commit, on every backend.
 
 use std::ffi::OsString;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -37,6 +37,9 @@ pub type Visit<'a> = dyn FnMut(&Path, &Entry) -> Result<()> + 'a;
 
 /// How many names of a directory [`Store::holds_suffix`] looks at: one page of a flat store.
 pub const LOOKED_AT: usize = 1000;
+
+/// What is read at once where a body does not hold its bytes itself.
+const BUFFER: usize = 256 * 1024;
 
 /// A backend.
 pub trait Store: Send + Sync {
@@ -141,11 +144,16 @@ pub trait Store: Send + Sync {
 pub struct Object {
     /// Its content. End of file comes only after all of it, checked against what the backend
     /// knows of it; anything else is an error.
-    pub body: Box<dyn Read>,
+    pub body: Box<dyn BufRead>,
     /// Its size, where the backend says it before the end.
     pub size: Option<u64>,
     /// What tells this version of it from any other, where the backend can.
     pub tag: Option<String>,
+}
+
+/// A body that others than its store can look at before they take it.
+pub fn buffered(body: impl Read + 'static) -> Box<dyn BufRead> {
+    Box::new(BufReader::with_capacity(BUFFER, body))
 }
 
 /// An object on its way in; dropped without commit, nothing remains.

@@ -21,7 +21,7 @@ use crate::error::{Class, Error, Result, plain, say};
 use crate::ini::Ini;
 use crate::store::s3::throttle::Throttled;
 use crate::store::s3::tls;
-use crate::store::{Entry, Object};
+use crate::store::{Entry, Object, buffered};
 
 mod transfer;
 
@@ -299,7 +299,7 @@ impl Tree for Ftp {
             Err(error) => return Err(self.failed("read", key)(error)),
         };
         let body = Body { stream: Some(Throttled::new(stream)), size, at: 0, what: self.what("read", key) };
-        Ok(Object { body: Box::new(body), size, tag: None })
+        Ok(Object { body: buffered(body), size, tag: None })
     }
 
     fn write(&self, key: &Path) -> Result<Box<dyn Sink>> {

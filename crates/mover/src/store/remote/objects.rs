@@ -26,7 +26,7 @@ use crate::progress;
 use crate::size;
 use crate::store::s3::listing::Directories;
 use crate::store::s3::memory::Plan;
-use crate::store::{Entry, Kind, Object, Store, Upload, Visit};
+use crate::store::{Entry, Kind, Object, Store, Upload, Visit, buffered};
 use crate::tuning::tuning;
 
 const TRIES: u32 = 8;
@@ -198,7 +198,7 @@ impl Store for ObjectStore {
         let stream = if size == 0 { None } else { Some(wait(opened)?.map_err(self.failed("read", name))?) };
         let what = format!("read {name:?} in the {}", self.shown);
         let body = Download { stream, piece: Buffer::new(), at: 0, size, what };
-        Ok(Object { body: Box::new(progress::Counted(body)), size: Some(size), tag })
+        Ok(Object { body: buffered(progress::Counted(body)), size: Some(size), tag })
     }
 
     fn create(&self, key: &Path) -> Result<Box<dyn Upload>> {

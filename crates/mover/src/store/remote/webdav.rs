@@ -27,7 +27,7 @@ use crate::store::s3::client::{header, jittered, text};
 use crate::store::s3::sign;
 use crate::store::s3::throttle::Throttled;
 use crate::store::s3::xml::{self, Met};
-use crate::store::{Entry, Object};
+use crate::store::{Entry, Object, buffered};
 
 const TRIES: u32 = 5;
 const HURRY: Duration = Duration::from_millis(900);
@@ -326,7 +326,7 @@ impl Tree for WebDav {
         };
         let size = header(reply.headers(), "content-length").and_then(|text| text.parse().ok());
         let body = Sized { inner: Throttled::new(reply.into_body().into_reader()), size, at: 0 };
-        Ok(Object { body: Box::new(body), size, tag: None })
+        Ok(Object { body: buffered(body), size, tag: None })
     }
 
     fn write(&self, key: &Path) -> Result<Box<dyn Sink>> {

@@ -23,17 +23,21 @@ use crate::ini::Ini;
 mod checksum;
 pub(super) mod client;
 mod download;
+#[cfg(test)]
+mod download_tests;
 mod failure;
 pub(super) mod listing;
 pub(super) mod memory;
 mod multipart;
 mod parts;
+mod range;
 mod removal;
 mod settings;
 pub(super) mod sign;
 pub(super) mod throttle;
 pub(super) mod tls;
 mod upload;
+mod window;
 pub(super) mod xml;
 
 use client::{Call, Client, Payload, header, text};
