@@ -10,6 +10,16 @@ use tokio::net::TcpStream;
 
 use crate::process::{Process, Program};
 
+/// A source of this workspace that changed after the binary was built, by the list that cargo wrote beside it.
+fn newer_source(binary: &Path, workspace: &Path) -> Option<PathBuf> {
+    let changed = |path: &Path| path.metadata().and_then(|m| m.modified()).ok();
+    let built = changed(binary)?;
+    let list = std::fs::read_to_string(binary.with_extension("d")).ok()?;
+    let (_, sources) = list.split_once(": ")?;
+    let own = sources.split_whitespace().map(Path::new).filter(|source| source.starts_with(workspace));
+    own.filter(|source| changed(source).is_some_and(|at| at > built)).map(Path::to_owned).next()
+}
+
 /// How to start an operator; see [`Operator::builder`].
 #[derive(Debug, Clone)]
 pub struct OperatorBuilder {
@@ -37,7 +47,8 @@ impl Operator {
     }
 
     /// Path of a binary of this workspace: below `$HOLDFAST_BIN_DIR`, else where cargo put the test's own profile.
-    /// Build it first (`cargo build -p dp`): cargo does not build other packages' binaries for a test.
+    /// Build it first (`cargo build -p dp`): cargo does not build other packages' binaries for a test, and one that was
+    /// built before its sources changed would be tested in their place.
     pub fn built(name: &str) -> PathBuf {
         let beside_test = || {
             // A test lies in target/PROFILE/deps.
@@ -47,6 +58,10 @@ impl Operator {
         let dir = std::env::var_os("HOLDFAST_BIN_DIR").map_or_else(beside_test, PathBuf::from);
         let path = dir.join(name);
         assert!(path.is_file(), "{} is missing: build it first, or set HOLDFAST_BIN_DIR", path.display());
+        let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("WORKSPACE/crates/test-kit");
+        if let Some(source) = newer_source(&path, workspace) {
+            panic!("{} is older than {}: build it again", path.display(), source.display());
+        }
         path
     }
 
@@ -226,4 +241,33 @@ pub async fn http_get(port: u16, path: &str) -> std::io::Result<String> {
 /// A port on 127.0.0.1 that was free a moment ago, for an operator's health or metrics address.
 pub fn free_port() -> u16 {
     crate::api_server::free_port().expect("a free port on 127.0.0.1")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Tests ran against a binary from before the change that they were to prove, and passed.
+    #[test]
+    fn a_binary_older_than_its_sources_is_known() {
+        let dir = std::env::temp_dir().join(format!("holdfast-built-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let (binary, source) = (dir.join("operator"), dir.join("main.rs"));
+        for file in [&binary, &source] {
+            std::fs::write(file, "").unwrap();
+        }
+        let list = format!("{}: {} /elsewhere/lib.rs\n", binary.display(), source.display());
+        std::fs::write(dir.join("operator.d"), list).unwrap();
+        let at = |file: &Path, seconds: u64| {
+            let file = std::fs::File::options().write(true).open(file).unwrap();
+            file.set_modified(std::time::UNIX_EPOCH + Duration::from_secs(seconds)).unwrap();
+        };
+        at(&binary, 10);
+        at(&source, 9);
+        assert_eq!(newer_source(&binary, &dir), None);
+        at(&source, 11);
+        assert_eq!(newer_source(&binary, &dir), Some(source));
+        assert_eq!(newer_source(&binary, Path::new("/another/workspace")), None);
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
 }

@@ -337,3 +337,27 @@ pub fn abort(status: &mut BackupStatus, stop: &Stop, now: Timestamp) {
     }
     record::refused(status, stop, now);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every look at a Completed action gave it a new end, and the backup another expiration.
+    #[test]
+    fn bd24_an_action_ends_when_its_job_did_and_that_is_stored_once() {
+        let limits = Limits { start: SignedDuration::from_secs(600), action: None };
+        let at = |second: i64| Timestamp::from_second(second).unwrap();
+        let ended = |second: i64| ActionOutcome {
+            progress: Some(Progress::Succeeded { at: Some(at(second)), left: Yield::default() }),
+            ..ActionOutcome::default()
+        };
+        let mut action = ActionStatus { name: Some("dp-backup-0".into()), ..ActionStatus::default() };
+        fold_action(&mut action, &ended(5), limits, at(9));
+        assert_eq!(action.completion_timestamp, Some(Time(at(5))), "the Job says when, not the look");
+        let first = action.clone();
+        for outcome in [ended(7), ActionOutcome::default()] {
+            assert!(fold_action(&mut action, &outcome, limits, at(99)).is_empty());
+            assert_eq!(action, first, "nor when its Job is gone");
+        }
+    }
+}

@@ -41,7 +41,8 @@ pub async fn run(hands: &Hands, seen: &Observed, run: Run, context: &Context) ->
     if turn::store(hands, backup, &next, &context.turns).await? && ended {
         tell_end(hands, backup, &next).await;
     }
-    // After the result is stored: a Job that is gone would otherwise be the result.
+    // After the result is stored: a Job that is gone would otherwise be the result. The crash test of a backup by Job fails
+    // where any of them is removed before.
     hands.cancel(backup, &cancel).await?;
     Ok(by(look_by))
 }

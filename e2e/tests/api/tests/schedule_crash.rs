@@ -173,6 +173,27 @@ async fn an_expiry_ends_the_same_whichever_write_the_operator_dies_at() {
     }
 }
 
+async fn until_told(stage: &Stage) {
+    let api = dp(&stage.client, "BackupSchedule", &stage.namespace);
+    wait::eventually(PATIENCE, "the run is told", async || {
+        let full = api.get("s").await.map_err(|e| e.to_string())?.data["status"]["schedules"]["full"].clone();
+        if full["lastBackupName"] == RUN && full.get("startingBackupName").is_none() {
+            Ok(())
+        } else {
+            Err(full.to_string())
+        }
+    })
+    .await;
+}
+
+async fn never_again(stage: &Stage) {
+    wait::stays(Duration::from_secs(3), "it does not run again", async || {
+        let all = dp(&stage.client, "Backup", &stage.namespace).list(&ListParams::default()).await.unwrap();
+        if all.items.is_empty() { Ok(()) } else { Err(format!("{:?}", all.items[0].metadata.name)) }
+    })
+    .await;
+}
+
 /// Created, not yet told, and deleted while the operator is away: its finalizer keeps it until its schedule told it.
 /// The first look of the schedule comes late: the deletion alone would be faster.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -200,19 +221,33 @@ async fn a_run_that_was_deleted_while_nobody_looked_does_not_come_again() {
     until_waits(&stage, RUN, "RunNotRecorded").await;
     company.proxy.disarm();
     until_gone(&stage, "Backup", RUN).await;
-    let api = dp(&stage.client, "BackupSchedule", &stage.namespace);
-    wait::eventually(PATIENCE, "the run is told", async || {
-        let full = api.get("s").await.map_err(|e| e.to_string())?.data["status"]["schedules"]["full"].clone();
-        if full["lastBackupName"] == RUN && full.get("startingBackupName").is_none() {
-            Ok(())
-        } else {
-            Err(full.to_string())
-        }
-    })
-    .await;
-    wait::stays(Duration::from_secs(3), "it does not run again", async || {
-        let all = dp(&stage.client, "Backup", &stage.namespace).list(&ListParams::default()).await.unwrap();
-        if all.items.is_empty() { Ok(()) } else { Err(format!("{:?}", all.items[0].metadata.name)) }
-    })
-    .await;
+    until_told(&stage).await;
+    never_again(&stage).await;
+}
+
+/// The cache of schedules shows the run as about to be made for as long as it lags, and nothing bears its name any more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_was_deleted_is_not_made_again_by_a_cache_that_lags() {
+    let _turn = TURN.lock().await;
+    let (stage, company) = stage("lags").await;
+    idle_schedule(&stage).await;
+    // The creation takes a while, so that the cache shows what was stored before it; what is stored after it comes late.
+    let (here, there) = (stage.namespace.clone(), stage.namespace.clone());
+    company.proxy.arm(
+        Fault::delay(1, Duration::from_secs(1))
+            .when(move |r| r.namespace == here && r.resource == "backups" && r.method.as_str() == "POST"),
+    );
+    company.proxy.arm(
+        Fault::freeze_watch(2, "backupschedules")
+            .when(move |r| r.namespace == there && r.resource == "backupschedules" && r.subresource == "status"),
+    );
+    becomes_due(&stage).await;
+    until_told(&stage).await;
+    assert_eq!(company.proxy.disarm(), [""; 0], "the cache lags");
+    delete(&stage, "Backup", RUN).await;
+    until_gone(&stage, "Backup", RUN).await;
+    never_again(&stage).await;
+    company.proxy.resume_watch("backupschedules");
+    until_told(&stage).await;
+    never_again(&stage).await;
 }

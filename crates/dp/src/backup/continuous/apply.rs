@@ -33,6 +33,8 @@ pub async fn follow(hands: &Hands, seen: &Observed, context: &Context) -> Result
     }
     let completed = backup.phase() == BackupPhase::Completed;
     if let Some(why) = plan::over(seen, cluster.as_ref()) {
+        // Its StatefulSets go after that is stored. Nothing would be lost the other way round: whether it is over is told by
+        // its schedule and its Cluster, not by what is left of it.
         if !completed && hands.store(backup, &plan::completed(backup, now)).await? {
             hands.events.normal(backup, event_reasons::backup::SCHEDULE_DISABLED, &format!("completed: {why}")).await;
         }

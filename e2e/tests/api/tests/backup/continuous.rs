@@ -210,8 +210,9 @@ async fn rule_29_an_archive_that_fails_is_said_and_recovers() {
     assert_eq!(well.data["status"].get("failureReason"), None);
 }
 
+/// BD19: the pods of several StatefulSets, which are named otherwise than their Backup, woke it as little at its deletion.
 #[tokio::test]
-async fn bd26_strategy_all_writes_one_archive_for_each_pod() {
+async fn bd26_bd19_strategy_all_writes_one_archive_for_each_pod_and_all_go_with_it() {
     let (stage, company) = stage("archives").await;
     database(&stage, "db-0").await;
     database(&stage, "db-1").await;
@@ -239,6 +240,13 @@ async fn bd26_strategy_all_writes_one_archive_for_each_pod() {
         if matches!(&names[..], [only] if only.ends_with("db-1")) { Ok(()) } else { Err(format!("{names:?}")) }
     })
     .await;
+    database(&stage, "db-0").await;
+    until_set(&stage, "db-0", |s| value(s, "DP_TARGET_POD_NAME") == "db-0").await;
+    e2e_api::backups::delete(&stage, "BackupSchedule", "schedule").await;
+    e2e_api::backups::delete(&stage, "Backup", &log).await;
+    until_no_set(&stage).await;
+    pods_end(&stage, company, Outcome::succeed());
+    e2e_api::backups::until_gone(&stage, "Backup", &log).await;
 }
 
 /// BD6: they wrote one another's size and range over; now each has an annotation, and the status is of them all.

@@ -105,8 +105,9 @@ async fn bd17_without_its_action_set_it_can_be_deleted() {
     assert_eq!(deletions(&stage, company), 1);
 }
 
+/// A pod that dies slowly wrote its files back (rule 6), and its end must wake the deletion (rule 7).
 #[tokio::test]
-async fn a_running_backup_is_stopped_before_its_files_go() {
+async fn rule_6_rule_7_a_running_backup_is_stopped_before_its_files_go() {
     let (stage, company) = stage("running").await;
     let actions = action_set(&stage, prepare_data()).await;
     database(&stage, "db-0").await;

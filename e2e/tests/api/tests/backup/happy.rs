@@ -2,11 +2,15 @@
 
 use api_types::contract::{annotations, labels};
 use e2e_api::backups::{
-    backup, database, job_names, policy, told, until_backup, until_job, until_no_job, until_running,
+    backup, database, delete, job_names, jobs, policy, told, until_backup, until_gone, until_job, until_no_job,
+    until_running,
 };
 use e2e_api::objects::{self, dp, prepare_data};
+use e2e_api::populate::pods_end;
 use e2e_api::{PATIENCE, REPO, stage};
 use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{EnvVar, Secret};
 use kube::ResourceExt;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -229,4 +233,58 @@ async fn a_backup_that_asks_to_be_left_alone_is() {
         if touched { Err(format!("{:?}", seen.data["status"])) } else { Ok(()) }
     })
     .await;
+}
+
+/// Values of a Job's variables; of those from a Secret its name and key.
+fn storage_env(job: &Job) -> Value {
+    let spec = job.spec.as_ref().unwrap().template.spec.as_ref().unwrap();
+    let wanted = ["DATASAFED_KOPIA_REPO_ROOT", "DATASAFED_ENCRYPTION_ALGORITHM", "DATASAFED_ENCRYPTION_PASS_PHRASE"];
+    let all = spec.containers[0].env.iter().flatten().filter(|v| wanted.contains(&v.name.as_str()));
+    let value = |v: &EnvVar| match (&v.value, v.value_from.as_ref().and_then(|f| f.secret_key_ref.as_ref())) {
+        (Some(value), _) => json!(value),
+        (None, from) => json!(from),
+    };
+    Value::Object(all.map(|v| (v.name.clone(), value(v))).collect())
+}
+
+/// Contract-dp §10: what the policy says of deduplication and encryption is recorded, and is in force for this backup
+/// whatever the policy says later: its data is deleted as it was written.
+#[tokio::test]
+async fn deduplication_and_encryption_are_recorded_and_reach_each_job() {
+    let (stage, company) = stage("kopia").await;
+    let actions = objects::action_set(&stage, prepare_data()).await;
+    database(&stage, "db-0").await;
+    let phrase = json!({"name": "phrase", "key": "p"});
+    policy(&stage, &actions, |spec| {
+        spec["useKopia"] = json!(true);
+        spec["encryptionConfig"] = json!({"algorithm": "AES-192-CFB", "passPhraseSecretKeyRef": phrase});
+    })
+    .await;
+    let secret: Secret =
+        serde_json::from_value(json!({"metadata": {"name": "phrase"}, "stringData": {"p": "words"}})).unwrap();
+    let secrets: kube::Api<Secret> = kube::Api::namespaced(stage.client.clone(), &stage.namespace);
+    secrets.create(&kube::api::PostParams::default(), &secret).await.unwrap();
+    pods_end(&stage, company, Outcome::Hold);
+    backup(&stage, "b", |_| {}).await;
+    let root = format!("/{}/db/kopia", stage.namespace);
+    let wanted = json!({"DATASAFED_KOPIA_REPO_ROOT": root, "DATASAFED_ENCRYPTION_ALGORITHM": "AES-192-CFB",
+        "DATASAFED_ENCRYPTION_PASS_PHRASE": phrase});
+    assert_eq!(storage_env(&until_job(&stage, "dp-backup-0-b").await), wanted);
+    let api = dp(&stage.client, "BackupPolicy", &stage.namespace);
+    let off = json!({"spec": {"useKopia": false, "encryptionConfig": null}});
+    api.patch("policy", &kube::api::PatchParams::default(), &kube::api::Patch::Merge(off)).await.unwrap();
+    pods_end(&stage, company, Outcome::succeed());
+    let status = until_backup(&stage, "b", "Completed").await.data["status"].clone();
+    assert_eq!(status["kopiaRepoPath"], root);
+    assert_eq!(status["encryptionConfig"], json!({"algorithm": "AES-192-CFB", "passPhraseSecretKeyRef": phrase}));
+    pods_end(&stage, company, Outcome::Hold);
+    delete(&stage, "Backup", "b").await;
+    let deleter = wait::eventually(PATIENCE, "the Job that deletes", async || {
+        let all = jobs(&stage).list(&kube::api::ListParams::default()).await.map_err(|e| e.to_string())?.items;
+        all.into_iter().find(|j| j.name_any().contains("-delete-b")).ok_or_else(|| "none".to_owned())
+    })
+    .await;
+    assert_eq!(storage_env(&deleter), wanted, "as it was written");
+    pods_end(&stage, company, Outcome::succeed());
+    until_gone(&stage, "Backup", "b").await;
 }

@@ -104,6 +104,36 @@ async fn hooks_run_one_after_the_other_round_the_data() {
     .await;
 }
 
+/// Jobs that exec stand side by side in the operator's namespace, and those of a Backup were found by its name.
+#[tokio::test]
+async fn bd27_a_namesake_in_another_namespace_keeps_its_exec_jobs() {
+    let (one, company) = stage("one").await;
+    let (other, _) = stage("other").await;
+    let held = [one.namespace.clone(), other.namespace.clone()];
+    let release = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let released = std::sync::Arc::clone(&release);
+    company.executor.plan_with(move |p| {
+        let of = p.labels().get("dataprotection.kubeblocks.io/backup-namespace")?;
+        let end = released.load(std::sync::atomic::Ordering::Relaxed);
+        held.contains(of).then(|| if end { Outcome::succeed() } else { Outcome::Hold })
+    });
+    for stage in [&one, &other] {
+        database(stage, "db-0").await;
+        with_hooks(stage, json!([exec("lock")]), json!([])).await;
+        backup(stage, "b", |_| {}).await;
+        until_exec(stage, "dp-prebackup-0-0-b-").await;
+        until_status(stage, "b", "its hook runs", |s| s["actions"][0]["phase"] == "Running").await;
+    }
+    delete(&one, "Backup", "b").await;
+    until_gone(&one, "Backup", "b").await;
+    assert_eq!(exec_jobs(&one).await.len(), 0);
+    let kept = exec_jobs(&other).await;
+    assert_eq!(kept.iter().map(|j| j.metadata.deletion_timestamp.is_none()).collect::<Vec<_>>(), [true]);
+    release.store(true, std::sync::atomic::Ordering::Relaxed);
+    company.executor.plan_times("nobody", 1, Outcome::Hold); // the plan is looked at again
+    until_backup(&other, "b", "Completed").await;
+}
+
 #[tokio::test]
 async fn rule_16_a_hook_that_fails_stops_only_its_own_chain() {
     let (stage, company) = stage("chains").await;

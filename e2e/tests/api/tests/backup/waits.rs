@@ -14,8 +14,9 @@ use std::time::Duration;
 use test_kit::builders;
 use test_kit::{Fault, Outcome, wait};
 
+/// BD18: targets that were stored before all of them were there were taken for chosen ones.
 #[tokio::test]
-async fn a_policy_an_action_set_and_a_pod_that_come_later() {
+async fn bd18_a_policy_an_action_set_and_a_pod_that_come_later() {
     let (stage, _) = stage("later").await;
     backup(&stage, "b", |_| {}).await;
     let said = until_waits(&stage, "b", "BackupPolicyNotFound").await;
@@ -29,6 +30,9 @@ async fn a_policy_an_action_set_and_a_pod_that_come_later() {
     assert!(said.contains("no pod matches"), "{said}");
     let seen = dp(&stage.client, "Backup", &stage.namespace).get("b").await.unwrap();
     assert_eq!(seen.data["status"].get("phase"), None, "a backup that waits has not begun");
+    for field in ["target", "targets", "actions"] {
+        assert_eq!(seen.data["status"].get(field), None, "{field} comes with the phase");
+    }
     database(&stage, "db-0").await;
     until_backup(&stage, "b", "Completed").await;
 }
