@@ -15,13 +15,16 @@ pub(super) enum Entry<K> {
     AtRest(Box<[u8]>),
 }
 
+/// The first object that was packed, as it was before.
+type Dictionary = OnceLock<Vec<u8>>;
+type Pack<K> = fn(&K, &Dictionary) -> Option<Box<[u8]>>;
+
 /// Which objects of a kind are held as bytes, and how.
 pub(super) struct Packing<K> {
     at_rest: fn(&K) -> bool,
-    pack: fn(&K, &OnceLock<Vec<u8>>) -> Option<Box<[u8]>>,
-    unpack: fn(&[u8], &OnceLock<Vec<u8>>) -> Option<K>,
-    /// The first object that was packed, as it was before.
-    dictionary: OnceLock<Vec<u8>>,
+    pack: Pack<K>,
+    unpack: fn(&[u8], &Dictionary) -> Option<K>,
+    dictionary: Dictionary,
 }
 
 impl<K> Packing<K> {
@@ -54,14 +57,14 @@ impl<K: Resource + Serialize + DeserializeOwned + PartialEq> Packing<K> {
 }
 
 /// Nothing if what would come out is not what went in: a cache must not change what it holds.
-fn pack<K: Serialize + DeserializeOwned + PartialEq>(object: &K, dictionary: &OnceLock<Vec<u8>>) -> Option<Box<[u8]>> {
+fn pack<K: Serialize + DeserializeOwned + PartialEq>(object: &K, dictionary: &Dictionary) -> Option<Box<[u8]>> {
     let text = serde_json::to_vec(object).ok()?;
     let like = dictionary.get_or_init(|| text.clone());
     let bytes = lz4_flex::block::compress_prepend_size_with_dict(&text, like);
     (unpack::<K>(&bytes, dictionary).as_ref() == Some(object)).then(|| bytes.into_boxed_slice())
 }
 
-fn unpack<K: DeserializeOwned>(bytes: &[u8], dictionary: &OnceLock<Vec<u8>>) -> Option<K> {
+fn unpack<K: DeserializeOwned>(bytes: &[u8], dictionary: &Dictionary) -> Option<K> {
     let text = lz4_flex::block::decompress_size_prepended_with_dict(bytes, dictionary.get()?).ok()?;
     serde_json::from_slice(&text).ok()
 }

@@ -96,7 +96,9 @@ mod tests {
 
     fn figures(backups: &[Arc<Backup>]) -> Figures {
         let mut all = Figures::default();
-        backups.iter().for_each(|b| all.add(b));
+        for backup in backups {
+            all.add(backup);
+        }
         all
     }
 

@@ -24,7 +24,9 @@ fn seen(schedules: Value, status: Value, backups: Vec<Value>) -> Observed {
         "spec": {"backupPolicyName": "p", "schedules": schedules}, "status": status,
     }));
     let mut runs = Runs::default();
-    backups.into_iter().for_each(|b| runs.add(&Arc::new(of(b)), &schedule));
+    for backup in backups {
+        runs.add(&Arc::new(of(backup)), &schedule);
+    }
     Observed {
         schedule: Arc::new(schedule),
         policy: Some(Arc::new(policy)),
