@@ -88,11 +88,16 @@ async fn a_chosen_pod_that_went_is_waited_for_without_a_busy_loop() {
         hit && still.load(Ordering::Relaxed)
     }));
     backup(&stage, "b", |_| {}).await;
-    wait::eventually(e2e_api::PATIENCE, "a Job is tried", async || {
-        if tried.load(Ordering::Relaxed) > 0 { Ok(()) } else { Err("not yet".into()) }
-    })
-    .await;
+    let until_tried = async |times: usize| {
+        wait::eventually(e2e_api::PATIENCE, "a Job is tried", async || {
+            if tried.load(Ordering::Relaxed) >= times { Ok(()) } else { Err("not yet".into()) }
+        })
+        .await;
+    };
+    until_tried(1).await;
     pods(&stage).delete("db-0", &DeleteParams::default().grace_period(0)).await.unwrap();
+    // The look that is under way may have seen the pod; the one after it has not. Each look ends at its first refusal.
+    until_tried(tried.load(Ordering::Relaxed) + 2).await;
     refusing.store(false, Ordering::Relaxed);
     let said = until_waits(&stage, "b", "TargetPodNotFound").await;
     assert!(said.contains("db-0"), "{said}");
