@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds S3 and WebDAV servers, and fetches an FTP server and an emulator of Azure, for the tests of the data mover into $HOLDFAST_STATE/bin, each only when its sources or Go changed.
+# Builds S3 and WebDAV servers and an emulator of Google's storage, and fetches an FTP server and an emulator of Azure, for the tests of the data mover into $HOLDFAST_STATE/bin, each only when its sources or Go changed.
 # Everything comes from the Go module proxy; nothing is downloaded prebuilt.
 set -euo pipefail
 S3=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -25,6 +25,7 @@ build() {
 build versitygw github.com/versity/versitygw/cmd/versitygw
 if [[ ${1:-} = versitygw ]]; then exit 0; fi
 build rclone .
+build gcs .
 
 # The FTP server is a Python package; without it the tests say that they were skipped.
 PYTHON=$HOLDFAST_STATE/python

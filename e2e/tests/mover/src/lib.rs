@@ -14,7 +14,8 @@ mod tunnel;
 pub use fault_proxy::{Fault, FaultProxy, Rule, Seen as SeenRequest};
 pub use moving::{Mover, Seen, feed, finish, random, signal};
 pub use server::{
-    BUCKET, FTP_PASSWORD, Server, azure, ftp, rclone, secret_of, versitygw, versitygw_with, versitygw_with_tls, webdav,
+    BUCKET, FTP_PASSWORD, Server, azure, ftp, google, rclone, secret_of, versitygw, versitygw_with, versitygw_with_tls,
+    webdav,
 };
 pub use tunnel::Tunnel;
 

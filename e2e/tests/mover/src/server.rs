@@ -261,6 +261,18 @@ pub fn azure() -> Option<Server> {
     Some(server)
 }
 
+/// The emulator of Google's storage with one bucket. `None`, and the reason on standard output, where it was not built.
+pub fn google() -> Option<Server> {
+    let state = std::env::var_os("HOLDFAST_STATE").unwrap_or_else(|| "/var/lib/holdfast-e2e".into());
+    let program = PathBuf::from(state).join("bin/gcs");
+    if !program.exists() {
+        println!("SKIPPED(the emulator of Google's storage is missing: run e2e/s3/build.sh)");
+        return None;
+    }
+    let dir = tempfile::tempdir().expect("a directory");
+    Some(start(dir, "http", |address| vec![program.display().to_string(), address.to_owned(), BUCKET.to_owned()]))
+}
+
 /// Starts the words that follow, and ends them when the standard input ends: with the test process at the latest.
 const GUARD: &str = "exec 3<&0; \"$@\" </dev/null 3<&- & server=$!; \
     (cat <&3 >/dev/null; kill $server 2>/dev/null) & exec 3<&-; wait $server";

@@ -1,7 +1,8 @@
 //! A container of Azure or a bucket of Google, through OpenDAL.
 //!
 //! Enters: `[storage]` with `type = azureblob` or `google cloud storage`. Leaves: the flat kind of
-//! store. Reads are bound to the entity tag that the object had at their start.
+//! store. Reads are bound to what the object was at their start: its generation where the service counts them, since not
+//! every one heeds entity tags, else its entity tag.
 
 use std::ffi::OsStr;
 use std::io::{self, Read};
@@ -187,10 +188,14 @@ impl Store for ObjectStore {
         let found = self.stat(name)?.filter(|found| !found.is_dir()).ok_or(Error::NotFound)?;
         let (size, tag) = (found.content_length(), found.etag().map(str::to_owned));
         let ahead = Plan::new(None, tuning()).window();
+        let by_generation = self.operator.info().capability().read_with_if_version_match;
+        let generation = found.version().filter(|_| by_generation).map(str::to_owned);
         let bound = tag.clone();
         let opened = async {
             let mut reader = self.operator.reader_with(name).chunk(RANGE).concurrent(ahead);
-            if let Some(tag) = bound.as_deref() {
+            if let Some(generation) = generation.as_deref() {
+                reader = reader.if_version_match(generation);
+            } else if let Some(tag) = bound.as_deref() {
                 reader = reader.if_match(tag);
             }
             reader.await?.into_stream(0..size).await

@@ -1,21 +1,34 @@
-//! A container of Azure: the matrix of the flat kind, and whole or not at all.
+//! A container of Azure and a bucket of Google: the matrix of the flat kind, and whole or not at all.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::process::{Child, Stdio};
 
-use e2e_mover::{BUCKET, Mover, Server, azure, feed, finish, random, signal};
+use e2e_mover::{BUCKET, Mover, Server, azure, feed, finish, google, random, signal};
 
 const MEGA: usize = 1 << 20;
 /// That of every emulator.
 const KEY: &str = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
-fn place() -> Option<(Server, Mover)> {
+fn of_azure() -> Option<(Server, Mover)> {
     let server = azure()?;
-    let mover = mover(&server, BUCKET, KEY);
+    let mover = container(&server, BUCKET, KEY);
     Some((server, mover))
 }
 
-fn mover(server: &Server, container: &str, key: &str) -> Mover {
+fn of_google() -> Option<(Server, Mover)> {
+    let server = google()?;
+    let mover = bucket(&server, BUCKET);
+    Some((server, mover))
+}
+
+fn bucket(server: &Server, bucket: &str) -> Mover {
+    Mover::with_section(&format!(
+        "type = google cloud storage\nanonymous = true\nendpoint = {}\nroot = {bucket}/prefix\nchunk_size = 50Mi\n",
+        server.endpoint()
+    ))
+}
+
+fn container(server: &Server, container: &str, key: &str) -> Mover {
     Mover::with_section(&format!(
         "type = azureblob\naccount = devstoreaccount1\nkey = {key}\nendpoint = {}/devstoreaccount1\n\
          root = {container}/prefix\nno_check_container =\nchunk_size = 50Mi\n",
@@ -25,7 +38,13 @@ fn mover(server: &Server, container: &str, key: &str) -> Mover {
 
 #[test]
 fn case_1_3_4_absence_and_totals_are_those_of_keys() {
-    let Some((server, mover)) = place() else { return };
+    for (server, mover) in [of_azure(), of_google()].into_iter().flatten() {
+        matrix(&mover);
+        drop(server);
+    }
+}
+
+fn matrix(mover: &Mover) {
     mover.run(["list", "/"]).ok("");
     mover.run(["list", "missing"]).ok("");
     mover.run(["stat", "missing"]).ok("TotalSize: 0\nEntries: 0\nDirs: 0\nFiles: 0\n");
@@ -55,17 +74,34 @@ fn case_1_3_4_absence_and_totals_are_those_of_keys() {
     let mut check = mover.command(["precheck", "/repo"]);
     check.env("DATASAFED_MOVER_TERMLOG_FILE", mover.work("termination"));
     feed(check, b"").ok("");
-    // What is refused.
-    self::mover(&server, "absent", KEY).run_with(["push", "-", "x"], b"1").fails("ontainer");
+}
+
+#[test]
+fn what_is_refused_is_named_without_the_key() {
+    let Some((server, _)) = of_azure() else { return };
+    container(&server, "absent", KEY).run_with(["push", "-", "x"], b"1").fails("ontainer");
     let wrong = &KEY.replace("Eby8", "AAAA");
-    let seen = self::mover(&server, BUCKET, wrong).run(["list", "/"]);
+    let seen = container(&server, BUCKET, wrong).run(["list", "/"]);
     let line = seen.fails("PermissionDenied");
     assert!(!line.contains(wrong) && !line.contains("SharedKey "), "{line}");
 }
 
 #[test]
+fn a_bucket_that_is_not_there_is_one_error() {
+    let Some((server, _)) = of_google() else { return };
+    bucket(&server, "absent").run_with(["push", "-", "x"], b"1").fails("NotFound");
+    bucket(&server, "absent").run_with(["pull", "x", "-"], b"").fails("not found");
+}
+
+#[test]
 fn large_streams_and_empty_ones_come_back() {
-    let Some((_server, mover)) = place() else { return };
+    for (server, mover) in [of_azure(), of_google()].into_iter().flatten() {
+        large_and_empty(&mover);
+        drop(server);
+    }
+}
+
+fn large_and_empty(mover: &Mover) {
     let content = random(5, 40 * MEGA + 7);
     let mut push = mover.command(["--report", "report", "push", "-", "d/large"]);
     push.env("DATASAFED_MOVER_PART_SIZE", "5Mi");
@@ -92,9 +128,15 @@ fn half_pushed(mover: &Mover) -> Child {
 
 #[test]
 fn case_9_10_11_a_push_is_whole_or_not_there() {
-    let Some((_server, mover)) = place() else { return };
+    for (server, mover) in [of_azure(), of_google()].into_iter().flatten() {
+        whole_or_not(&mover);
+        drop(server);
+    }
+}
+
+fn whole_or_not(mover: &Mover) {
     mover.put("d/new", b"old");
-    let mut child = half_pushed(&mover);
+    let mut child = half_pushed(mover);
     mover.run(["list", "-r", "-f", "/"]).ok("d/new\n");
     mover.run(["pull", "d/new", "-"]).ok("old");
     drop(child.stdin.take());
@@ -102,7 +144,7 @@ fn case_9_10_11_a_push_is_whole_or_not_there() {
     assert_eq!(mover.run(["pull", "d/new", "-"]).bytes.len(), 22 * MEGA);
     mover.put("d/new", b"old");
     for (name, code) in [("TERM", 143), ("KILL", 137)] {
-        let child = half_pushed(&mover);
+        let child = half_pushed(mover);
         let begun = std::time::Instant::now();
         signal(&child, name);
         let seen = finish(child);
@@ -120,13 +162,33 @@ fn case_9_10_11_a_push_is_whole_or_not_there() {
 
 #[test]
 fn a_server_that_is_gone_is_one_error() {
-    let Some((server, mover)) = place() else { return };
-    drop(server);
-    for args in [["list", "/"], ["rm", "x"]] {
-        let mut command = mover.command(args);
-        command.env("DATASAFED_MOVER_TRIES", "1");
-        let seen = feed(command, b"");
-        assert_eq!(seen.stderr.lines().count(), 1, "{seen:?}");
-        seen.fails("refused");
+    for (server, mover) in [of_azure(), of_google()].into_iter().flatten() {
+        drop(server);
+        for args in [["list", "/"], ["rm", "x"]] {
+            let mut command = mover.command(args);
+            command.env("DATASAFED_MOVER_TRIES", "1");
+            let seen = feed(command, b"");
+            assert_eq!(seen.stderr.lines().count(), 1, "{seen:?}");
+            seen.fails("refused");
+        }
+    }
+}
+
+/// A pull that has begun reads one object, or fails: never the beginning of one and the end of another.
+#[test]
+fn what_is_replaced_under_a_pull_is_not_mixed() {
+    for (server, mover) in [of_azure(), of_google()].into_iter().flatten() {
+        let old = random(7, 200 * MEGA);
+        mover.put("d/x", &old);
+        let mut child = mover.command(["pull", "d/x", "-"]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut out = child.stdout.take().unwrap();
+        let mut seen = vec![0; MEGA];
+        out.read_exact(&mut seen).unwrap();
+        mover.put("d/x", &random(8, 200 * MEGA));
+        out.read_to_end(&mut seen).unwrap();
+        let ended = finish(child);
+        assert_eq!(ended.exit == 0, seen.len() == old.len(), "{} bytes, {ended:?}", seen.len());
+        assert!(seen == old.get(..seen.len()).unwrap(), "bytes of another object");
+        drop(server);
     }
 }
