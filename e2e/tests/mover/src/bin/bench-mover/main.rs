@@ -202,7 +202,10 @@ fn move_both_ways(
             let mut pull = vec!["pull"];
             pull.extend(pull_flags);
             pull.extend(["dir/object", "-"]);
-            pulled[index].push(store.cost(subject, &pull, &Flow::Out(Arc::clone(content), length)));
+            if turn == 0 {
+                store.cost(subject, &pull, &Flow::Out(Arc::clone(content), length));
+            }
+            pulled[index].push(store.cost(subject, &pull, &Flow::Timed(Arc::clone(content), length)));
             store.cost(subject, &["rm", "dir/object"], &Flow::Lines(0));
             let (push, pull) = (pushed[index][turn], pulled[index][turn]);
             eprintln!("{data} {} run {}: push {push:.2?}, pull {pull:.2?}", store.name, turn + 1);
