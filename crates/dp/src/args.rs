@@ -2,6 +2,7 @@
 
 use crate::account::cipher::EncryptionKey;
 use crate::action::placement::{self, Placement};
+use crate::action::worker;
 use crate::policy_driver::encryption;
 use api_types::contract::config;
 use api_types::dp::EncryptionAlgorithm;
@@ -35,6 +36,13 @@ pub struct Args {
     /// ClusterRole bound to that account.
     #[arg(long, env = config::WORKER_CLUSTER_ROLE_NAME, default_value = config::DEFAULT_WORKER_CLUSTER_ROLE)]
     pub worker_cluster_role: String,
+    /// Annotations of accounts of action pods, JSON object: a cloud's identity, for instance.
+    #[arg(long, env = config::WORKER_SERVICE_ACCOUNT_ANNOTATIONS, value_parser = placement::json::<worker::Annotations>, default_value = "")]
+    pub worker_service_account_annotations: worker::Annotations,
+    /// Pull secrets of accounts of action pods that are made, JSON as in a pod's spec; those of accounts that are there are
+    /// left alone.
+    #[arg(long, env = config::IMAGE_PULL_SECRETS, value_parser = placement::json::<worker::PullSecrets>, default_value = "")]
+    pub image_pull_secrets: worker::PullSecrets,
     /// This operator's own image: it brings the client of actions inside database pods.
     #[arg(long, env = "HOLDFAST_IMAGE", default_value = concat!("docker.io/local/holdfast-dp:", env!("CARGO_PKG_VERSION")))]
     pub own_image: String,

@@ -3,7 +3,7 @@
 use crate::account::keyring::KeyRing;
 use crate::action::exec::ExecSettings;
 use crate::action::pod::PodSettings;
-use crate::action::worker::{WorkerNames, Workers};
+use crate::action::worker::{WorkerSettings, Workers};
 use crate::args::Args;
 use crate::backup::fold::Limits;
 use crate::cluster::{Cluster, Component, ComponentDefinition};
@@ -188,8 +188,12 @@ pub struct Context {
 impl Context {
     /// As the flags say.
     pub fn new(args: &Args, stores: &Stores) -> Self {
-        let names =
-            WorkerNames { account: args.worker_service_account.clone(), role: args.worker_cluster_role.clone() };
+        let workers = WorkerSettings {
+            account: args.worker_service_account.clone(),
+            role: args.worker_cluster_role.clone(),
+            annotations: args.worker_service_account_annotations.clone(),
+            pull_secrets: args.image_pull_secrets.clone(),
+        };
         Context {
             stores: stores.clone(),
             pods: PodSettings {
@@ -209,7 +213,7 @@ impl Context {
                 action: Some(SignedDuration::from_secs(args.action_deadline_seconds.into()))
                     .filter(SignedDuration::is_positive),
             },
-            workers: Workers::new(names),
+            workers: Workers::new(workers),
             keys: Arc::new(KeyRing::new(
                 args.encryption_key.clone(),
                 args.old_encryption_keys.clone(),
