@@ -36,6 +36,8 @@ pub const TABLE: &[Rule] = &[
     },
     rule(Reach::Cluster, APPS, &["componentdefinitions"], READ),
     rule(Reach::Namespaces, APPS, &["clusters", "components"], READ),
+    // What sets a database for a continuous entry that is switched; the kind may be missing.
+    rule(Reach::Namespaces, "operations.kubeblocks.io", &["opsrequests"], &["get", "list", "watch", "create"]),
     // Secrets of accounts and repositories, by name: never listed; those a BackupRepo names are watched, each alone.
     rule(Reach::Namespaces, "", &["secrets"], &["get", "watch", "create", "patch", "delete"]),
     rule(Reach::Namespaces, DP, &["backuppolicies", "backupschedules"], &["get", "list", "watch", "create", "patch"]),

@@ -122,6 +122,8 @@ keys! {
     /// Provisioner of a claim, older key.
     BETA_STORAGE_PROVISIONER = "volume.beta.kubernetes.io/storage-provisioner";
 
+    /// JSON on a schedule: the OpsRequest that sets its database for an entry, until that is recorded.
+    RECONFIGURING = "holdfast.dev/reconfiguring";
     /// Digest of what was last applied.
     APPLIED = "holdfast.dev/applied";
     /// On the leader lease, JSON: Clusters that were deleted and whose Backups are still to go.

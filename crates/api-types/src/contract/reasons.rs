@@ -193,7 +193,7 @@ pub mod schedule {
     pub const MISSED_SCHEDULE: &str = "MissedSchedule";
     /// A CronJob of the reference still runs the entry.
     pub const FOREIGN_CRON_JOB: &str = "ForeignCronJob";
-    /// The database is to be set by hand for a continuous entry.
+    /// The database is still to be set for a continuous entry, by an OpsRequest or by hand.
     pub const NOT_RECONFIGURED: &str = "NotReconfigured";
     /// The name of its Backup belongs to something else.
     pub const NAME_TAKEN: &str = "BackupNameTaken";

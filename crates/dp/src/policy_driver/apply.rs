@@ -22,6 +22,13 @@ pub struct Hands {
     pub said: Said,
 }
 
+impl Hands {
+    /// Nothing was said yet.
+    pub fn new(writer: Writer, events: Events) -> Self {
+        Hands { writer, events, said: Said::default() }
+    }
+}
+
 /// The last complaints by Cluster.
 #[derive(Clone, Default)]
 pub struct Said(Arc<Mutex<HashMap<Key, String>>>);

@@ -3,15 +3,20 @@
 use super::cron_job;
 use super::observe::Observed;
 use super::plan::{Farewell, Follow, Plan};
+use super::reconfigure::{Request, Step};
+use crate::awaited::{Awaited, Marks};
 use crate::error::Error;
 use api_types::contract::{FINALIZER, annotations, events::schedule as event, labels};
 use api_types::dp::{Backup, BackupSchedule, BackupScheduleStatus};
+use api_types::operations::OpsRequest;
+use controller_kit::Key;
 use controller_kit::clock;
 use controller_kit::drive::Again;
 use controller_kit::error::chain;
 use controller_kit::events::Events;
 use controller_kit::writes::Writer;
 use jiff::Timestamp;
+use kube::runtime::watcher;
 use kube::{Api, ResourceExt};
 use serde_json::json;
 use std::time::Duration;
@@ -26,6 +31,8 @@ pub struct Hands {
     pub writer: Writer,
     /// Events.
     pub events: Events,
+    /// OpsRequests that are waited for.
+    pub awaited: Awaited,
 }
 
 impl Hands {
@@ -45,6 +52,7 @@ impl Hands {
             None => schedule.clone(),
         };
         let current = self.label(current).await?;
+        let current = self.reconfigure(current, plan.reconfigure.as_ref()).await?;
         for job in &plan.remove {
             cron_job::remove(&self.writer, job).await?;
             let note = format!("CronJob {} of the other operator was removed; its runs go on here", job.name_any());
@@ -139,6 +147,59 @@ impl Hands {
         Ok(self.writer.merge(&self.api(&schedule), &schedule.name_any(), &body).await?)
     }
 
+    /// The OpsRequest of that name, as the server has it.
+    ///
+    /// # Errors
+    /// The server's, but for a kind it does not know.
+    pub async fn request(&self, schedule: &BackupSchedule, name: &str) -> Result<Request, Error> {
+        match self.writer.find(&self.requests(schedule), name).await {
+            Ok(None) => Ok(Request::Absent),
+            Ok(Some(there)) => Ok(Request::There(Box::new(there))),
+            Err(error) if error.is_not_found() => Ok(Request::NotServed),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn requests(&self, schedule: &BackupSchedule) -> Api<OpsRequest> {
+        self.writer.namespaced(&schedule.namespace().unwrap_or_default())
+    }
+
+    async fn reconfigure(&self, schedule: BackupSchedule, step: Option<&Step>) -> Result<BackupSchedule, Error> {
+        let key = Key::of(&schedule);
+        match step {
+            None => {}
+            Some(Step::Note(annotations)) => {
+                let body = json!({"metadata": {
+                    "uid": schedule.uid(), "resourceVersion": schedule.resource_version(), "annotations": annotations,
+                }});
+                return Ok(self.writer.merge(&self.api(&schedule), &schedule.name_any(), &body).await?);
+            }
+            Some(Step::Send(request)) => {
+                let (api, name) = (self.requests(&schedule), request.name_any());
+                match self.writer.create(&api, request.as_ref()).await {
+                    Ok(_) => {
+                        let note = format!("created OpsRequest {name}, which sets its database for an entry");
+                        self.events.normal(&schedule, event::RECONFIGURING, &note).await;
+                    }
+                    // Made before a crash, or by somebody else: the next look tells.
+                    Err(error) if error.is_already_exists() => {}
+                    Err(error) => return Err(error.into()),
+                }
+                self.follow_request(key, &name, Marks::new(), api);
+            }
+            Some(Step::Follow(request)) => {
+                let seen = Marks::from([(request.name_any(), phase(request))]);
+                self.follow_request(key, &request.name_any(), seen, self.requests(&schedule));
+            }
+        }
+        Ok(schedule)
+    }
+
+    fn follow_request(&self, key: Key, name: &str, seen: Marks, api: Api<OpsRequest>) {
+        let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
+        self.awaited.changes(key, name, api, config, seen, |request| Some(phase(request)));
+    }
+
     /// Creates a Backup. One of that name that is there is the same run, made before a crash, or the reason to look
     /// again: then the cache shows it.
     async fn run(&self, schedule: &BackupSchedule, run: &Backup) -> Result<(), Error> {
@@ -181,6 +242,11 @@ impl Hands {
         }
         Ok(())
     }
+}
+
+fn phase(request: &OpsRequest) -> String {
+    let phase = request.status.as_ref().and_then(|s| s.phase.as_ref());
+    phase.map(|p| p.as_str().to_owned()).unwrap_or_default()
 }
 
 /// The run is there: its name moves from what is about to be to what was.

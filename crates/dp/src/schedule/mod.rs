@@ -11,10 +11,11 @@ pub mod plan;
 pub mod reconfigure;
 pub mod status;
 
+use crate::cluster::Cluster;
 use crate::context::{Context, Stores};
 use crate::error::Error;
 use api_types::contract::labels;
-use api_types::contract::reasons::schedule::WAIT_FOR_RESTORE;
+use api_types::contract::reasons::schedule::{NOT_RECONFIGURED, WAIT_FOR_RESTORE};
 use api_types::dp::{Backup, BackupSchedule};
 use controller_kit::Key;
 use controller_kit::clock;
@@ -28,10 +29,13 @@ pub async fn reconcile(key: Key, context: Arc<Context>, hands: apply::Hands) -> 
         return Ok(Again::OnEvent);
     };
     let leaving = schedule.metadata.deletion_timestamp.is_some();
-    let seen = observe::observe(schedule, &context.stores);
+    let mut seen = observe::observe(schedule, &context.stores);
     if leaving {
         let farewell = plan::farewell(&seen, &context.schedules);
         return hands.farewell(&seen, farewell).await;
+    }
+    if let Some(name) = reconfigure::request_name(&seen.schedule, &plan::switches(&seen)) {
+        seen.request = hands.request(&seen.schedule, &name).await?;
     }
     let plan = plan::plan(&seen, &context.schedules, clock::now());
     Box::pin(hands.apply(&seen, plan)).await
@@ -51,9 +55,19 @@ pub fn key_of(backup: &Backup) -> Option<Key> {
 
 /// Schedules of a namespace that a restore holds back.
 pub fn held_by_restore(stores: &Stores, namespace: &str) -> Vec<Arc<BackupSchedule>> {
+    waiting(stores, namespace, WAIT_FOR_RESTORE)
+}
+
+/// Schedules of a Cluster that is to be reconfigured for one of their entries.
+pub fn held_by_cluster(stores: &Stores, cluster: &Cluster) -> Vec<Arc<BackupSchedule>> {
+    let mut all = waiting(stores, &cluster.namespace().unwrap_or_default(), NOT_RECONFIGURED);
+    all.retain(|s| s.labels().get(labels::INSTANCE) == Some(&cluster.name_any()));
+    all
+}
+
+fn waiting(stores: &Stores, namespace: &str, reason: &str) -> Vec<Arc<BackupSchedule>> {
     stores.schedules.select(|s| {
         let entries = s.status.iter().flat_map(|s| s.schedules.values());
-        s.namespace().as_deref() == Some(namespace)
-            && entries.into_iter().any(|e| e.reason.as_deref() == Some(WAIT_FOR_RESTORE))
+        s.namespace().as_deref() == Some(namespace) && entries.into_iter().any(|e| e.reason.as_deref() == Some(reason))
     })
 }

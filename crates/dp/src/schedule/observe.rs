@@ -1,9 +1,11 @@
-//! What is there for one schedule. Reads caches only.
+//! What is there for one schedule. Reads caches only, but for an OpsRequest that is wanted.
 
 use super::cron_job;
+use super::reconfigure::Request;
+use crate::cluster::Cluster;
 use crate::context::Stores;
 use crate::retention::restoring::{Progress, Target};
-use api_types::contract::annotations;
+use api_types::contract::{annotations, labels};
 use api_types::dp::{ActionSet, Backup, BackupPhase, BackupPolicy, BackupSchedule};
 use k8s_openapi::api::batch::v1::CronJob;
 use kube::ResourceExt;
@@ -24,6 +26,10 @@ pub struct Observed {
     pub cron_jobs: Vec<Arc<CronJob>>,
     /// What restores a target of the policy right now.
     pub restored_by: Option<String>,
+    /// The Cluster it is for.
+    pub cluster: Option<Arc<Cluster>>,
+    /// The OpsRequest that sets its database; asked for only where one is wanted.
+    pub request: Request,
 }
 
 /// What a schedule asks of the Backups of its namespace: there may be thousands that are not its own.
@@ -65,7 +71,9 @@ pub fn observe(schedule: Arc<BackupSchedule>, stores: &Stores) -> Observed {
     stores.backups.visit_in(&namespace, |backup| runs.add(backup, &schedule));
     let cron_jobs = stores.cron_jobs.select(|job| cron_job::is_of(job, &schedule));
     let restored_by = policy.as_ref().and_then(|p| running_restore(stores, &namespace, &Target::of_policy(p)));
-    Observed { schedule, policy, action_sets, runs, cron_jobs, restored_by }
+    let cluster = schedule.labels().get(labels::INSTANCE).and_then(|name| stores.clusters.get(&namespace, name));
+    let request = Request::default();
+    Observed { schedule, policy, action_sets, runs, cron_jobs, restored_by, cluster, request }
 }
 
 fn running_restore(stores: &Stores, namespace: &str, targets: &[Target]) -> Option<String> {

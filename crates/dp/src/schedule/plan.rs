@@ -33,6 +33,8 @@ pub struct Plan {
     pub runs: Vec<Backup>,
     /// Continuous Backups whose spec or status follows their entry.
     pub continuous: Vec<Follow>,
+    /// What sets the database of a continuous entry that was switched.
+    pub reconfigure: Option<reconfigure::Step>,
     /// CronJobs to remove once the status is stored.
     pub remove: Vec<Arc<CronJob>>,
     /// Reason and note of warnings, told when the status changes.
@@ -92,7 +94,9 @@ pub fn plan(seen: &Observed, settings: &Settings, now: Timestamp) -> Plan {
         problems.push(why);
         SignedDuration::ZERO
     });
-    let mut plan = Plan::default();
+    let mut set = reconfigure::plan(schedule, &switched(&all), seen.cluster.as_ref(), &seen.request);
+    problems.append(&mut set.problems);
+    let mut plan = Plan { reconfigure: set.step, ..Plan::default() };
     let mut told = BTreeMap::new();
     for entry in &all {
         let before = old.schedules.get(&entry.name).cloned().unwrap_or_default();
@@ -103,12 +107,7 @@ pub fn plan(seen: &Observed, settings: &Settings, now: Timestamp) -> Plan {
             Ok(Mode::Continuous { enabled }) => {
                 let bearer = seen.continuous(entry);
                 plan.follow(seen, entry, *enabled, bearer.as_ref());
-                let by_hand = reconfigure::by_hand(schedule, &entry.spec.backup_method, *enabled);
-                let by_hand = by_hand.unwrap_or_else(|why| {
-                    problems.push(why);
-                    None
-                });
-                status::continuous(before, bearer.as_deref(), *enabled, by_hand)
+                status::continuous(before, bearer.as_deref(), *enabled, set.told.remove(&entry.spec.backup_method))
             }
             Ok(Mode::Timed { .. }) => {
                 let offset = due::offset(&schedule.uid().unwrap_or_default(), &entry.name, jitter);
@@ -124,6 +123,20 @@ pub fn plan(seen: &Observed, settings: &Settings, now: Timestamp) -> Plan {
     plan.remove = seen.cron_jobs.iter().filter(|j| cron_job::is_removable(j, adopt)).cloned().collect();
     plan.status = status::folded(schedule, told, &problems);
     plan
+}
+
+/// The continuous entries of a schedule.
+pub fn switches(seen: &Observed) -> Vec<reconfigure::Switch> {
+    let policy = seen.policy.as_deref();
+    policy.map(|policy| switched(&entries::entries(&seen.schedule, policy, &seen.action_sets))).unwrap_or_default()
+}
+
+fn switched(entries: &[Entry]) -> Vec<reconfigure::Switch> {
+    let switch = |e: &Entry| match &e.mode {
+        Ok(Mode::Continuous { enabled }) => Some((e.spec.backup_method.clone(), *enabled)),
+        _ => None,
+    };
+    entries.iter().filter_map(switch).collect()
 }
 
 fn may_adopt(schedule: &BackupSchedule, settings: &Settings) -> bool {

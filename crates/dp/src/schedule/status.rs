@@ -61,11 +61,11 @@ pub fn continuous(
     mut status: ScheduleStatus,
     backup: Option<&Backup>,
     enabled: bool,
-    by_hand: Option<String>,
+    not_set: Option<String>,
 ) -> ScheduleStatus {
     status.next_schedule_time = None;
-    status.reason = by_hand.as_ref().map(|_| NOT_RECONFIGURED.to_owned());
-    status.message = by_hand;
+    status.reason = not_set.as_ref().map(|_| NOT_RECONFIGURED.to_owned());
+    status.message = not_set;
     status.last_backup_name = backup.map(ResourceExt::name_any).or(status.last_backup_name);
     let failed = backup.filter(|b| b.phase() == BackupPhase::Failed);
     status.failure_reason = failed.map(failure);

@@ -19,6 +19,7 @@ use controller_kit::run::Runtime;
 use controller_kit::writes::Writer;
 use std::sync::Arc;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 /// One queue per controller.
 #[derive(Clone, Default)]
@@ -95,7 +96,11 @@ pub fn start_controllers(
         "schedule",
         schedules,
         schedule::reconcile,
-        schedule::apply::Hands { writer: writer("holdfast-dp/schedule"), events: events("holdfast-dp/schedule") }
+        schedule::apply::Hands {
+            writer: writer("holdfast-dp/schedule"),
+            events: events("holdfast-dp/schedule"),
+            awaited: Awaited::new(Arc::clone(&queues.schedules)),
+        }
     );
     start!(
         "gc",
@@ -124,11 +129,7 @@ pub fn start_controllers(
         "policy-driver",
         clusters,
         policy_driver::reconcile,
-        policy_driver::apply::Hands {
-            writer: writer("holdfast-dp/policy-driver"),
-            events: events("holdfast-dp/policy-driver"),
-            said: policy_driver::apply::Said::default(),
-        }
+        policy_driver::apply::Hands::new(writer("holdfast-dp/policy-driver"), events("holdfast-dp/policy-driver"))
     );
     start!(
         "cluster-backup",
@@ -144,8 +145,12 @@ pub fn start_controllers(
         let replayed = replay(runtime, stores, &queues, version, writer("holdfast-dp/cluster-backup"));
         controllers.spawn(replayed);
     }
-    let (keys, writer, stop) = (Arc::clone(&context.keys), writer("holdfast-dp/account"), runtime.stop.clone());
-    controllers.spawn(async move { keys.prepare(&writer, stop).await });
+    controllers.spawn(prepare_keys(&context, writer("holdfast-dp/account"), runtime.stop.clone()));
+}
+
+fn prepare_keys(context: &Context, writer: Writer, stop: CancellationToken) -> impl Future<Output = ()> + use<> {
+    let keys = Arc::clone(&context.keys);
+    async move { keys.prepare(&writer, stop).await }
 }
 
 /// From here on events wake; what is there already is looked at once.

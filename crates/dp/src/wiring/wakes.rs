@@ -305,6 +305,8 @@ fn wake_schedules(stores: &Stores, queues: &Queues) {
     let wake = held.clone();
     stores.restores.on_change(move |o| wake(o.namespace()));
     stores.claims.on_change(move |o| held(o.namespace()));
+    let (queue, all) = (Arc::clone(&queues.schedules), stores.clone());
+    stores.clusters.on_change(move |cluster| queue.add_all(&schedule::held_by_cluster(&all, cluster)));
 }
 
 fn wake_expiry(stores: &Stores, queues: &Queues, held: &gc::HeldByRestores) {

@@ -34,6 +34,8 @@ fn seen(schedules: Value, status: Value, backups: Vec<Value>) -> Observed {
         runs,
         cron_jobs: vec![],
         restored_by: None,
+        cluster: None,
+        request: reconfigure::Request::default(),
     }
 }
 

@@ -4,6 +4,7 @@
 mod adoption;
 mod continuous;
 mod expiry;
+mod reconfigure;
 mod runs;
 
 use e2e_api::objects::{create, dp};
