@@ -59,8 +59,9 @@ mod tests {
         .unwrap()
     }
 
+    /// And so a Job whose pods can not start hides nothing (behaviour-backup §16.2).
     #[test]
-    fn k12_a_job_is_alive_only_with_a_pod_that_runs_or_succeeded() {
+    fn k12_rule_2_a_job_is_alive_only_with_a_pod_that_runs_or_succeeded() {
         let job: Job = serde_json::from_value(json!({
             "metadata": {"name": "j", "uid": "u", "creationTimestamp": "2026-01-01T00:00:00Z"},
             "status": {"startTime": "2026-01-01T00:00:01Z"},

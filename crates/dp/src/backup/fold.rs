@@ -360,4 +360,21 @@ mod tests {
             assert_eq!(action, first, "nor when its Job is gone");
         }
     }
+
+    /// The last output of a failed pod was lost with the next merge of the status.
+    #[test]
+    fn rule_23_the_last_output_survives_later_looks() {
+        let limits = Limits { start: SignedDuration::from_secs(600), action: None };
+        let why = "exit code 1; last output: no space left on device";
+        let failed = Progress::Failed { at: None, why: why.into() };
+        let mut action = ActionStatus { name: Some("dp-backup-0".into()), ..ActionStatus::default() };
+        let now = Timestamp::from_second(5).unwrap();
+        fold_action(&mut action, &ActionOutcome { progress: Some(failed), ..ActionOutcome::default() }, limits, now);
+        let blank = Progress::Failed { at: None, why: "the pod is gone".into() };
+        for progress in [Some(blank), None] {
+            fold_action(&mut action, &ActionOutcome { progress, ..ActionOutcome::default() }, limits, now);
+            assert_eq!(action.failure_reason.as_deref(), Some(why));
+        }
+        assert!(failures(&[&action]).contains(why), "and the Backup repeats it");
+    }
 }

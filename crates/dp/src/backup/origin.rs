@@ -105,3 +105,22 @@ pub fn trim(backup: &mut Backup) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A label without a value made `KB_COMP_NAME` empty where it was to be absent.
+    #[test]
+    fn rule_17_only_labels_that_the_pod_has_are_copied() {
+        let chosen = |own: &[(&str, &str)]| Chosen {
+            target: api_types::dp::BackupStatusTarget::default(),
+            labels: own.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+            claims: vec![],
+            nodes: vec![],
+        };
+        let of = identity(&[chosen(&[(labels::INSTANCE, "c"), (labels::COMPONENT_NAME, ""), ("app", "db")])]);
+        assert_eq!(of, BTreeMap::from([(labels::INSTANCE.to_owned(), "c".to_owned())]));
+        assert!(identity(&[]).is_empty());
+    }
+}

@@ -213,3 +213,25 @@ pub fn is_available(pod: &Pod) -> bool {
     pod.metadata.deletion_timestamp.is_none()
         && ready.is_some_and(|c| c.iter().any(|c| c.type_ == "Ready" && c.status == "True"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// After a switchover the role label selects another pod; a child goes on with the one that its parent used.
+    #[test]
+    fn rule_14_a_recorded_pod_is_found_by_its_name_whatever_its_labels_are_now() {
+        let pod = |name: &str, role: &str| -> Pod {
+            serde_json::from_value(json!({"metadata": {"name": name, "labels": {"kubeblocks.io/role": role}}})).unwrap()
+        };
+        let target: BackupTarget = serde_json::from_value(json!({
+            "podSelector": {"matchLabels": {"kubeblocks.io/role": "secondary"}}}))
+        .unwrap();
+        let pods = [pod("db-0", "secondary"), pod("db-1", "primary")];
+        let same = same_pods(&target, &["db-1".to_owned()], &pods).unwrap();
+        assert_eq!(same.target.selected_target_pods, ["db-1"]);
+        let gone = same_pods(&target, &["db-2".to_owned()], &pods).unwrap_err();
+        assert!(gone.message.contains("db-2"), "{}", gone.message);
+    }
+}

@@ -102,7 +102,7 @@ fn entries(schedule: &BackupSchedule) -> Vec<(String, bool, String, String)> {
 }
 
 #[test]
-fn a_component_gets_a_policy_and_a_schedule_and_then_nothing_is_left_to_write() {
+fn rule_41_a_component_gets_a_policy_and_a_schedule_and_then_nothing_is_left_to_write() {
     let world = seen(one_part(&json!({})), template());
     let first = plan(&world);
     let (policies, schedules) = created(&first);
@@ -261,7 +261,7 @@ fn encryption_repository_and_deadline_follow_settings_and_cluster() {
 }
 
 #[test]
-fn spec_backup_is_merged_into_the_schedule() {
+fn rule_38_spec_backup_is_merged_into_the_schedule() {
     let day = |text: &str| text.to_owned();
     for (what, backup, wanted) in [
         (

@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn rule44_defaults_then_config_then_credential() {
+    fn rule_44_defaults_then_config_then_credential() {
         let config = texts(&[("bucket", "mine"), ("key", "config"), ("size", "7")]);
         let all = Parameters::layered(&provider(), &config, &[&texts(&[("key", "secret")]), &texts(&[("key", "own")])]);
         assert_eq!(all.values, texts(&[("bucket", "mine"), ("insecure", "false"), ("key", "own"), ("size", "7")]));

@@ -107,3 +107,34 @@ pub fn job(repo: &BackupRepo, namespace: &str, subject: &Subject, digest: &str, 
         status: None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::action::placement::Placement;
+    use serde_json::json;
+
+    #[test]
+    fn rule_43_the_check_runs_as_nobody_owns_its_volume_and_goes_where_the_operator_may() {
+        let repo: BackupRepo = serde_json::from_value(json!({
+            "metadata": {"name": "r", "uid": "0d3f629f-4a24-4d5b-81a1-bb4dc5f9d8ed"},
+            "spec": {"storageProviderRef": "pvc", "accessMethod": "Mount", "pvReclaimPolicy": "Retain"}}))
+        .unwrap();
+        let toleration = serde_json::from_value(json!({"key": "backup", "operator": "Exists"})).unwrap();
+        let settings = PodSettings {
+            mover_image: "mover".into(),
+            zero_resources: true,
+            worker_account: "worker".into(),
+            placement: Placement { tolerations: vec![toleration], ..Placement::default() },
+        };
+        let subject = Subject::Configuration("[storage]".into());
+        let job = serde_json::to_value(job(&repo, "holdfast", &subject, "digest", &settings)).unwrap();
+        let pod = &job["spec"]["template"]["spec"];
+        let context = &pod["securityContext"];
+        assert_eq!((&context["runAsNonRoot"], &context["fsGroup"]), (&json!(true), &json!(65532)));
+        assert_eq!(context["runAsUser"], 65532);
+        assert_eq!(pod["tolerations"], json!([{"key": "backup", "operator": "Exists"}]));
+        // The mover is the container itself: nothing is installed by another user first.
+        assert!(pod.get("initContainers").is_none());
+    }
+}

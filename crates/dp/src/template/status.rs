@@ -116,8 +116,9 @@ mod tests {
         status(&template, definitions, |name| (name == "a").then(|| Arc::clone(&actions)))
     }
 
+    /// Rule 39: what it is for is status, and no label that stays behind.
     #[test]
-    fn a_good_template_is_available_and_names_what_it_is_for_in_order() {
+    fn rule_39_a_good_template_is_available_and_names_what_it_is_for_in_order() {
         let told = said(&json!({
             "compDefs": ["toy-", "^toy-1$"],
             "backupMethods": [{"name": "full", "snapshotVolumes": false, "actionSetName": "a"},

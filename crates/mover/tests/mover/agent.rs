@@ -31,6 +31,7 @@ fn stop(child: Child) -> String {
     seen.stderr
 }
 
+/// The path names the group: other kinds called "backups" exist (behaviour-backup §16.21, rule_21).
 #[test]
 fn bd5_changes_are_patched_over_https_and_nothing_else() {
     let bench = Bench::new();

@@ -9,7 +9,7 @@ use mover_protocol::Reason;
 use crate::bench::{BINARY, Bench, feed, names};
 
 #[test]
-fn bd2_delete_removes_the_backup_and_empty_parents() {
+fn bd2_rule_12_delete_removes_the_backup_and_empty_parents() {
     let bench = Bench::new();
     bench.put("ns/db/full-1/a/b", b"1");
     bench.put("ns/db/full-1/c", b"1");

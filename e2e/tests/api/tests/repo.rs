@@ -90,7 +90,7 @@ async fn bd35_a_provider_is_ready_while_its_driver_is_there_and_its_repositories
 }
 
 #[tokio::test]
-async fn rule45_a_finalizer_that_an_old_version_left_on_a_provider_is_taken_off() {
+async fn rule_45_a_finalizer_that_an_old_version_left_on_a_provider_is_taken_off() {
     let (stage, _) = stage("stale").await;
     let of = own(&stage, "provider");
     let body = json!({"apiVersion": builders::DP_API, "kind": "StorageProvider", "metadata": {"name": of,

@@ -157,3 +157,6 @@ fn place_beside(spec: &mut PodSpec, from: &Source<'_>) {
         spec.node_selector = Some(BTreeMap::from([(labels::HOSTNAME.to_owned(), node)]));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -188,4 +188,28 @@ mod tests {
         gone.repo = None;
         assert!(matches!(plan(&gone), Plan::Release { with_snapshots: true }));
     }
+
+    const READY: &str = r#"{"phase": "Ready", "toolConfigSecretName": "tool-config-r-1"}"#;
+
+    fn ready() -> Observed {
+        deleting(&serde_json::from_str(READY).unwrap())
+    }
+
+    /// Foreground deletion takes the Job with the Backup, and the next look made another.
+    #[test]
+    fn rule_8_without_our_finalizer_no_job_is_made_again() {
+        let mut released = ready();
+        Arc::make_mut(&mut released.backup).metadata.finalizers = Some(vec!["foregroundDeletion".into()]);
+        assert!(matches!(plan(&released), Plan::Leave));
+        assert!(matches!(plan(&ready()), Plan::Files { .. }), "as long as it is there, one is");
+    }
+
+    #[test]
+    fn rule_12_a_path_that_does_not_name_the_backup_is_not_deleted() {
+        for path in ["", "/", "/n", "/n/b-2", "/n/bb/x"] {
+            let mut strange = ready();
+            Arc::make_mut(&mut strange.backup).status.as_mut().unwrap().path = Some(path.into());
+            assert!(matches!(plan(&strange), Plan::Release { .. }), "{path}");
+        }
+    }
 }

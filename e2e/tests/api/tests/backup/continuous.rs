@@ -158,6 +158,30 @@ async fn rule_25_it_completes_when_its_schedule_is_disabled_and_goes_on_when_it_
 }
 
 #[tokio::test]
+async fn rule_26_what_failed_before_it_began_is_tried_again_when_that_is_mended() {
+    let (stage, company) = stage("mended").await;
+    database(&stage, "db-0").await;
+    let name = actions(&stage, "log", &json!({"backupType": "Continuous", "backup": {}})).await;
+    policy(&stage, &name, |spec| spec["backupMethods"][0]["name"] = json!("log")).await;
+    pods_end(&stage, company, Outcome::Hold);
+    schedule(&stage, "log", true).await;
+    let log = made(&stage).await;
+    let failed = until_backup(&stage, &log, "Failed").await;
+    let why = failed.data["status"]["failureReason"].as_str().unwrap();
+    assert!(why.contains("NoBackupAction"), "{why}");
+    let data = json!({"image": "docker.io/local/busybox:1", "command": ["sh", "-c", "archive"]});
+    let mended = Patch::Merge(json!({"spec": {"backup": {"backupData": data}}}));
+    let api = e2e_api::objects::dp(&stage.client, "ActionSet", "");
+    api.patch(&name, &PatchParams::default(), &mended).await.unwrap();
+    let goes_on = until_backup(&stage, &log, "Running").await;
+    assert_eq!(goes_on.data["status"].get("failureReason"), None);
+    assert!(
+        goes_on.data["status"]["persistentVolumeClaimName"].is_string(),
+        "its repository was prepared all the same"
+    );
+}
+
+#[tokio::test]
 async fn rule_27_only_a_schedule_can_make_one() {
     let (stage, _) = stage("unscheduled").await;
     database(&stage, "db-0").await;
@@ -169,7 +193,6 @@ async fn rule_27_only_a_schedule_can_make_one() {
         why.contains("BackupScheduleMissing") && why.contains("dataprotection.kubeblocks.io/backup-schedule"),
         "{why}"
     );
-
     e2e_api::objects::dp(&stage.client, "BackupSchedule", &stage.namespace)
         .delete("schedule", &DeleteParams::default())
         .await

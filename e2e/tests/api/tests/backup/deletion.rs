@@ -105,9 +105,10 @@ async fn bd17_without_its_action_set_it_can_be_deleted() {
     assert_eq!(deletions(&stage, company), 1);
 }
 
-/// A pod that dies slowly wrote its files back (rule 6), and its end must wake the deletion (rule 7).
+/// A pod that dies slowly wrote its files back (rule 6), and its end must wake the deletion (rule 7). Workloads are found
+/// whatever labels the Backup has by then (rule 5).
 #[tokio::test]
-async fn rule_6_rule_7_a_running_backup_is_stopped_before_its_files_go() {
+async fn rule_5_rule_6_rule_7_a_running_backup_is_stopped_before_its_files_go() {
     let (stage, company) = stage("running").await;
     let actions = action_set(&stage, prepare_data()).await;
     database(&stage, "db-0").await;
@@ -116,6 +117,10 @@ async fn rule_6_rule_7_a_running_backup_is_stopped_before_its_files_go() {
     backup(&stage, "b", |_| {}).await;
     let job = until_job(&stage, "dp-backup-0-b").await.name_any();
     until_running(&stage, &job).await;
+    let labels = json!({"app": null, "team": "another", "dataprotection.kubeblocks.io/backup-method": "other"});
+    let api = dp(&stage.client, "Backup", &stage.namespace);
+    let relabelled = Patch::Merge(json!({"metadata": {"labels": labels}}));
+    api.patch("b", &PatchParams::default(), &relabelled).await.unwrap();
     delete(&stage, "Backup", "b").await;
     let deleter = wait::eventually(PATIENCE, "the Job that deletes", async || {
         let names = job_names(&stage, "").await;
@@ -187,8 +192,9 @@ async fn a_backup_that_never_began_goes_at_once() {
     assert_eq!(deletions(&stage, company), 0);
 }
 
+/// Rule 10 is a right to read namespaces; the server's own refusal tells as much.
 #[tokio::test]
-async fn a_namespace_that_is_deleted_says_what_to_do_and_then_goes() {
+async fn rule_9_rule_10_a_namespace_that_is_deleted_says_what_to_do_and_then_goes() {
     let (stage, _, _) = with_backup("terminating", "Delete").await;
     let namespaces: Api<Namespace> = Api::all(stage.client.clone());
     namespaces.delete(&stage.namespace, &DeleteParams::default()).await.unwrap();
@@ -200,6 +206,8 @@ async fn a_namespace_that_is_deleted_says_what_to_do_and_then_goes() {
         if why.contains("deletionPolicy") { Ok(()) } else { Err(status.to_string()) }
     })
     .await;
+    let status = api.get("b").await.unwrap().data["status"].clone();
+    assert_eq!(status.get("failureReason"), None, "the backup itself did not fail");
     let retain = Patch::Merge(json!({"spec": {"deletionPolicy": "Retain"}}));
     api.patch("b", &PatchParams::default(), &retain).await.unwrap();
     until_gone(&stage, "Backup", "b").await;

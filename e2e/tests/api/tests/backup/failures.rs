@@ -61,7 +61,7 @@ async fn bd3_a_container_killed_for_memory_fails_the_backup_and_is_named() {
 }
 
 #[tokio::test]
-async fn one_pod_that_fails_fails_the_backup_after_the_others_have_ended() {
+async fn rule_3_one_pod_that_fails_fails_the_backup_after_the_others_have_ended() {
     let (stage, company) = stage("partly").await;
     let actions = action_set(&stage, prepare_data()).await;
     database(&stage, "db-0").await;

@@ -100,6 +100,32 @@ async fn the_repository_is_asked_for_by_label_and_answers_by_taking_it_off() {
     assert!(asks.is_some() && asks < answers, "{bodies:#?}");
 }
 
+/// A full update of what another manager owns took its fields over, and lost what was changed meanwhile.
+#[tokio::test]
+async fn rule_50_labels_and_finalizers_are_patched_against_what_was_seen() {
+    let (stage, company) = stage("optimistic").await;
+    let actions = objects::action_set(&stage, prepare_data()).await;
+    database(&stage, "db-0").await;
+    policy(&stage, &actions, |_| {}).await;
+    backup(&stage, "b", |_| {}).await;
+    until_backup(&stage, "b", "Completed").await;
+    let of_backup =
+        |e: &test_kit::JournalEntry| e.request.namespace == stage.namespace && e.request.resource == "backups";
+    let writes: Vec<_> = company.proxy.writes().into_iter().filter(of_backup).collect();
+    assert!(writes.iter().all(|w| w.request.method.as_str() == "PATCH"), "no full update");
+    let mut with_finalizer = 0;
+    for write in writes.iter().filter(|w| w.request.subresource.is_empty()) {
+        let body: serde_json::Value = serde_json::from_str(&write.body).unwrap();
+        let fields: Vec<&String> = body.as_object().unwrap().keys().collect();
+        assert_eq!(fields, ["metadata"], "{body}");
+        if body["metadata"]["finalizers"].is_array() {
+            assert!(body["metadata"]["resourceVersion"].is_string() && body["metadata"]["uid"].is_string(), "{body}");
+            with_finalizer += 1;
+        }
+    }
+    assert_eq!(with_finalizer, 1, "added once");
+}
+
 #[tokio::test]
 async fn bd6_sizes_of_several_pods_add_up_and_their_ranges_span() {
     let (stage, company) = stage("all").await;

@@ -43,7 +43,7 @@ async fn until_exec(stage: &Stage, prefix: &str) -> Job {
 }
 
 #[tokio::test]
-async fn hooks_run_one_after_the_other_round_the_data() {
+async fn rule_47_hooks_run_one_after_the_other_round_the_data() {
     let (stage, company) = stage("hooks").await;
     database(&stage, "db-0").await;
     with_hooks(&stage, json!([exec("lock"), job("check")]), json!([exec("unlock")])).await;

@@ -120,6 +120,27 @@ async fn a_chosen_pod_that_went_is_waited_for_without_a_busy_loop() {
     until_backup(&stage, "b", "Completed").await;
 }
 
+/// The target that went says nothing about a Job that was begun: that decides.
+#[tokio::test]
+async fn rule_1_a_target_pod_that_goes_leaves_a_running_backup_to_its_job() {
+    let (stage, company) = stage("went").await;
+    let actions = action_set(&stage, prepare_data()).await;
+    database(&stage, "db-0").await;
+    policy(&stage, &actions, |_| {}).await;
+    pods_end(&stage, company, Outcome::Hold);
+    backup(&stage, "b", |_| {}).await;
+    until_job(&stage, "dp-backup-0-b").await;
+    until_backup(&stage, "b", "Running").await;
+    pods(&stage).delete("db-0", &DeleteParams::default().grace_period(0)).await.unwrap();
+    wait::stays(Duration::from_secs(1), "it goes on", async || {
+        let phase = dp(&stage.client, "Backup", &stage.namespace).get("b").await.map_err(|e| e.to_string())?;
+        if phase.data["status"]["phase"] == "Running" { Ok(()) } else { Err(phase.data["status"].to_string()) }
+    })
+    .await;
+    pods_end(&stage, company, Outcome::succeed());
+    until_backup(&stage, "b", "Completed").await;
+}
+
 #[tokio::test]
 async fn bd13_a_repository_that_is_not_ready_is_waited_for() {
     let (stage, company) = stage("unready-repo").await;
