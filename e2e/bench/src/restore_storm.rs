@@ -129,7 +129,7 @@ pub async fn run(storm: &Storm) {
     }
     let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
     for entry in &counted.entries {
-        *kinds.entry(format!("{} {}", entry.verb, entry.resource)).or_default() += 1;
+        *kinds.entry(format!("{} {} {}", entry.verb, entry.resource, entry.code)).or_default() += 1;
     }
     let mut kinds: Vec<_> = kinds.into_iter().collect();
     kinds.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
