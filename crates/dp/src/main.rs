@@ -49,7 +49,10 @@ async fn run(args: Args) -> Result<(), RunError> {
     tracing::info!("caches are filled");
     let writer = Writer::new(runtime.client.clone(), "holdfast-dp/cluster-backup", runtime.metrics.clone());
     let record = Record::new(&args.settings.namespace, &args.lease_name);
-    let left = record.read(&writer).await;
+    let left = tokio::select! {
+        () = runtime.stop.cancelled() => return Ok(()),
+        left = record.read(&writer) => left,
+    };
     let mut elections = vec![runtime.election(&args.settings.namespace, &args.lease_name)];
     if let Some((namespace, name)) = args.foreign_lease.split_once('/') {
         elections.push(runtime.election(namespace, name));

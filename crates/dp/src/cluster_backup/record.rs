@@ -14,8 +14,12 @@ use k8s_openapi::api::coordination::v1::Lease;
 use kube::ResourceExt;
 use serde_json::{Value, json};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::Mutex;
 
+/// After the first failure; each that follows doubles it.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 /// Most entries; an annotation has its limits, and so many at once are a namespace being emptied.
 const MOST: usize = 1000;
 
@@ -43,19 +47,28 @@ impl Record {
         Record { namespace: namespace.into(), lease: lease.into(), written: Arc::default() }
     }
 
-    /// Reads it, before this process takes the lease.
+    /// Reads it, before this process takes the lease and with that moves its version. An answer that fails is asked for
+    /// again: without the lease this process could not lead either.
     pub async fn read(&self, writer: &Writer) -> Legacy {
-        match writer.find(&writer.namespaced::<Lease>(&self.namespace), &self.lease).await {
-            Ok(None) => Legacy::default(),
-            Ok(Some(lease)) => {
-                let text = lease.annotations().get(DEPARTED_CLUSTERS).cloned();
-                let pending = text.as_deref().map(decode).unwrap_or_default();
-                *self.written.lock().await = text;
-                Legacy { version: lease.resource_version(), pending }
-            }
-            Err(error) => {
-                tracing::warn!("what happened to Clusters before is not known: {}", chain(&error));
-                Legacy::default()
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match writer.find(&writer.namespaced::<Lease>(&self.namespace), &self.lease).await {
+                Ok(None) => return Legacy::default(),
+                Ok(Some(lease)) => {
+                    let text = lease.annotations().get(DEPARTED_CLUSTERS).cloned();
+                    let pending = text.as_deref().map(decode).unwrap_or_default();
+                    *self.written.lock().await = text;
+                    return Legacy { version: lease.resource_version(), pending };
+                }
+                Err(error) if error.code() == Some(403) => {
+                    tracing::warn!("what happened to Clusters before is not known: {}", chain(&error));
+                    return Legacy::default();
+                }
+                Err(error) => {
+                    tracing::warn!("the leader lease, tried again in {pause:?}: {}", chain(&error));
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
             }
         }
     }

@@ -12,11 +12,16 @@ use controller_kit::writes::Writer;
 use futures::StreamExt;
 use kube::api::{WatchEvent, WatchParams};
 use kube::{Api, ResourceExt};
+use std::time::Duration;
 
+/// After the first failure; each that follows doubles it.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 /// Seconds each such watch is kept open; what is in the history comes at once.
 const OPEN: u32 = 20;
 
-/// Notes all deletions since `version` in these namespaces, all when empty; ends when the history is told.
+/// Notes all deletions since `version` in these namespaces, all when empty; ends when the history is told, or is known to
+/// be lost. Whatever else goes wrong is tried again: nobody tells of them a second time.
 pub async fn replay(writer: Writer, namespaces: Vec<String>, version: String, departures: Departures, wake: impl Fn()) {
     let client = writer.client();
     let apis: Vec<Api<Cluster>> = if namespaces.is_empty() {
@@ -25,32 +30,46 @@ pub async fn replay(writer: Writer, namespaces: Vec<String>, version: String, de
         namespaces.iter().map(|ns| Api::namespaced(client.clone(), ns)).collect()
     };
     for api in apis {
-        let params = WatchParams::default().timeout(OPEN).disable_bookmarks();
-        let mut events = match api.watch(&params, &version).await {
-            Ok(events) => events.boxed(),
-            // No such kind, or history that has expired.
-            Err(error) => {
-                tracing::debug!("no history of Clusters: {}", chain(&error));
-                continue;
+        let (mut since, mut pause) = (version.clone(), FIRST_PAUSE);
+        while let Err(error) = told(&api, &mut since, &departures, &wake).await {
+            if is_lost(&error) {
+                tracing::info!("no history of Clusters: {}", chain(&error));
+                break;
             }
-        };
-        while let Some(event) = events.next().await {
-            match event {
-                Ok(WatchEvent::Deleted(cluster)) => {
-                    tracing::info!(cluster = cluster.name_any(), "was deleted while nobody watched");
-                    departures.note(&cluster, clock::now());
-                    wake();
-                }
-                Ok(WatchEvent::Error(status)) => {
-                    tracing::info!("no history of Clusters: {}", status.message);
-                    break;
-                }
-                Ok(_) => {}
-                Err(error) => {
-                    tracing::debug!("history of Clusters: {}", chain(&error));
-                    break;
-                }
-            }
+            tracing::warn!("history of Clusters, tried again in {pause:?}: {}", chain(&error));
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
+}
+
+/// One watch from `since`, which follows what was seen, to its end.
+async fn told(
+    api: &Api<Cluster>,
+    since: &mut String,
+    departures: &Departures,
+    wake: &impl Fn(),
+) -> Result<(), kube::Error> {
+    let params = WatchParams::default().timeout(OPEN).disable_bookmarks();
+    let mut events = api.watch(&params, since).await?.boxed();
+    while let Some(event) = events.next().await {
+        let cluster = match event? {
+            WatchEvent::Deleted(cluster) => {
+                tracing::info!(cluster = cluster.name_any(), "was deleted while nobody watched");
+                departures.note(&cluster, clock::now());
+                wake();
+                cluster
+            }
+            WatchEvent::Added(cluster) | WatchEvent::Modified(cluster) => cluster,
+            WatchEvent::Bookmark(_) => continue,
+            WatchEvent::Error(status) => return Err(kube::Error::Api(status)),
+        };
+        *since = cluster.resource_version().unwrap_or_else(|| since.clone());
+    }
+    Ok(())
+}
+
+/// The kind is not served, may not be watched, or its history has expired.
+fn is_lost(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if [403, 404, 410].contains(&status.code))
 }

@@ -9,6 +9,7 @@ use e2e_api::{PATIENCE, Stage, stage};
 use kube::api::{DynamicObject, ListParams};
 use kube::{Resource, ResourceExt};
 use serde_json::json;
+use test_kit::crash_proxy::Request;
 use test_kit::{Fault, wait};
 
 static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
@@ -141,6 +142,11 @@ async fn clusters_deleted_while_the_operator_was_away_are_known_with_their_last_
     delete_cluster(&stage, "spared").await;
     delete_cluster(&stage, "wiped").await; // it is gone although nobody is there: nothing holds it
     wait::watch_until_gone(&apps(&stage, "Cluster"), "wiped", PATIENCE).await;
+    // Nobody tells of it a second time: an answer that fails is asked for again.
+    let history = |r: &Request| r.resource == "clusters" && r.query.contains("timeoutSeconds=20");
+    company.proxy.arm(Fault::answer(1, 500).times(2).when(history));
+    let lease = |r: &Request| r.resource == "leases" && r.method.as_str() == "GET";
+    company.proxy.arm(Fault::answer(1, 500).times(2).when(lease));
     operator.restart().await;
     drop(operator);
     until_left(&stage, &["spared-done", "spared-kept", "spared-log", "wiped-kept"]).await;
