@@ -7,8 +7,10 @@ use super::plan::{Left, Observed};
 use super::rebind::{self, Execution, Prime, Progress, Target, Uid, Verdict, Volume};
 use super::state::State;
 use crate::context::Stores;
-use crate::error::{Error, Stop};
+use crate::error::Error;
 use crate::reasons;
+use crate::restore::chain::Unresolved;
+use crate::restore::chain::confirm::{Caches, confirmed};
 use crate::restore::observe::pods_of;
 use api_types::contract::{annotations, conditions, labels};
 use api_types::dp::{Restore, RestorePhase};
@@ -56,7 +58,13 @@ pub async fn observe(
     let volumes = volumes(&target, prime_seen.as_ref(), stores, writer).await?;
     let execution_says = execution.as_ref().and_then(|r| said(r, stores, &namespace, &name));
     let left = if execution.is_none() { left_behind(stores, &namespace, &name) } else { Left::default() };
-    let intent = source.and_then(|source| intent(&claim, &source, class.as_deref(), stores));
+    let intent = match source {
+        Ok(source) => {
+            let decided = intent(&claim, &source, class.as_deref(), stores);
+            confirmed(decided, writer).await?
+        }
+        Err(stop) => Err(stop),
+    };
     let proven_provision_only = volumes.1;
     Ok(Some(Observed {
         rebind: rebind::Observed {
@@ -106,22 +114,17 @@ fn intent(
     source: &SourceRef,
     class: Option<&StorageClass>,
     stores: &Stores,
-) -> Result<decide::Intent, Stop> {
+) -> Result<decide::Intent, Unresolved> {
     let source_restore = match source.kind.as_str() {
         "Restore" => stores.restores.get(&source.namespace, &source.name),
         _ => None,
     };
-    let backup =
-        decide::backup_ref(source, source_restore.as_deref()).and_then(|(ns, name)| stores.backups.get(&ns, &name));
-    let method = backup.as_ref().and_then(|b| b.status.as_ref()?.backup_method.as_ref());
-    let action_set = method.and_then(|m| stores.action_sets.get("", m.action_set_name()?));
-    let sources = Sources {
-        claim,
-        class,
-        source_restore: source_restore.as_deref(),
-        backup: backup.as_deref(),
-        action_set: action_set.as_deref(),
-    };
+    let wanted = decide::backup_ref(source, source_restore.as_deref());
+    let (namespace, name) = wanted.unwrap_or_default();
+    let backup = stores.backups.get(&namespace, &name);
+    let shelf = Caches { stores, namespace: &namespace };
+    let sources =
+        Sources { claim, class, source_restore: source_restore.as_deref(), backup: backup.as_ref(), shelf: &shelf };
     decide::decide(&sources, source)
 }
 
