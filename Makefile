@@ -95,8 +95,8 @@ crash: ## Kill the operator before and after every write; damaged bytes into eve
 	HOLDFAST_CRASH_POINTS=all $(TEST) $(CRASH_TESTS) -- --nocapture
 	HOLDFAST_FUZZ_SECONDS=$${HOLDFAST_FUZZ_SECONDS:-60} $(TEST) --bins fuzz:: -- --nocapture
 
-bench: ## Benchmarks, one JSON line each; BENCH="idle|backup-scale|node-cluster|mover [flags]" [MOVER=another datasafed] (node-cluster: root)
-	@MOVER='$(MOVER)' e2e/bench/run.sh $(or $(BENCH),idle)
+bench: ## Benchmarks, one JSON line each; BENCH="idle|backup-scale|restore-storm|node-cluster|mover [flags]" [MOVER=another datasafed] [N= MODE=provision|data KCM_QPS= OPERATOR=another operator's command line] (node-cluster: root)
+	@MOVER='$(MOVER)' N='$(N)' MODE='$(MODE)' KCM_QPS='$(KCM_QPS)' OPERATOR='$(OPERATOR)' e2e/bench/run.sh $(or $(BENCH),idle)
 
 release: prerequisites ## Static release binaries
 	@$(IMAGES)/cargo.sh release $(BINARIES)

@@ -2,7 +2,7 @@
 # run.sh NAME [FLAGS]: builds what a benchmark measures and runs it; its standard output is JSON lines only.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../cluster/common.sh"
-name=${1:?usage: run.sh idle|backup-scale|node-cluster|mover [flags]}
+name=${1:?usage: run.sh idle|backup-scale|restore-storm|node-cluster|mover [flags]}
 shift
 cd "$WORKSPACE"
 if [[ $name = mover ]]; then
@@ -34,6 +34,15 @@ case $name in
   backup-scale)
     "$CLUSTER_SRC/build.sh" api
     "$bench" backup-scale --operator "$(e2e/images/cargo.sh release holdfast-dp)" "$@"
+    ;;
+  restore-storm)
+    "$CLUSTER_SRC/build.sh" api
+    flags=(--claims "${N:-100}" --mode "${MODE:-data}" --controller-qps "${KCM_QPS:-500}")
+    ours=$(e2e/images/cargo.sh release holdfast-dp)
+    "$bench" restore-storm --operator "$ours" "${flags[@]}" "$@"
+    if [[ -n ${OPERATOR:-} ]]; then
+      "$bench" restore-storm --operator "$ours" --other "$OPERATOR" "${flags[@]}" "$@"
+    fi
     ;;
   *) "$CLUSTER_SRC/with.sh" "$bench" "$name" "$@" ;;
 esac

@@ -6,8 +6,9 @@ mod backup_scale;
 mod idle;
 mod node_cluster;
 mod observe;
+mod restore_storm;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 #[derive(Parser)]
@@ -49,12 +50,38 @@ enum Bench {
         #[arg(long, default_value_t = 60)]
         seconds: u64,
     },
+    /// Many claims at once that wait for their data; volumes and Jobs are done at once.
+    RestoreStorm {
+        /// The operator's binary, as it goes into the image.
+        #[arg(long)]
+        operator: PathBuf,
+        /// Command line of another operator for the same wire contract, to be measured instead; it gets KUBECONFIG.
+        #[arg(long)]
+        other: Option<String>,
+        /// Claims.
+        #[arg(long, default_value_t = 100)]
+        claims: usize,
+        /// What the claims get.
+        #[arg(long, value_enum, default_value_t = Mode::Data)]
+        mode: Mode,
+        /// Requests per second of each controller of kube-controller-manager; a cluster's default is 20.
+        #[arg(long, default_value_t = 500)]
+        controller_qps: u32,
+    },
     /// How long a Cluster of two trivial pods takes on the one-node cluster: created, and restored.
     NodeCluster {
         /// Clusters of each sort; their medians are printed.
         #[arg(long, default_value_t = 5)]
         runs: usize,
     },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Mode {
+    /// Empty volumes, on purpose.
+    Provision,
+    /// Volumes that a Job fills.
+    Data,
 }
 
 #[tokio::main]
@@ -65,6 +92,10 @@ async fn main() {
         }
         Bench::BackupScale { operator, backups, schedules, seconds } => {
             backup_scale::run(&operator, backups, schedules, seconds).await;
+        }
+        Bench::RestoreStorm { operator, other, claims, mode, controller_qps } => {
+            let data = mode == Mode::Data;
+            restore_storm::run(&restore_storm::Storm { operator, other, claims, data, controller_qps }).await;
         }
         Bench::NodeCluster { runs } => node_cluster::run(runs).await,
     }

@@ -139,10 +139,7 @@ pub fn plan(
         let request = notes.next_name(schedule, *enabled);
         let begun = Begun { request, method: (*method).to_owned(), parameters: (*pairs).clone() };
         outcome.told.insert((*method).to_owned(), format!("OpsRequest {} is to set {}", begun.request, list(pairs)));
-        outcome.step = Some(Step::Note(json!({
-            annotations::RECONFIGURING: text(&begun),
-            annotations::RECONFIGURE_GENERATION: (notes.generation + 1).to_string(),
-        })));
+        outcome.step = Some(notes.begin(&begun));
     }
     outcome
 }
@@ -183,10 +180,11 @@ impl Outcome {
                     self.told.insert(begun.method.clone(), why);
                 }
             }
-            Request::There(there) if there.labels().get(labels::BACKUP_SCHEDULE) != Some(&schedule.name_any()) => {
-                let name = &begun.request;
-                self.problems
-                    .push(format!("OpsRequest {name} belongs to something else; delete it, and it is made anew"));
+            // Of a schedule of this name that was deleted, or of somebody else: what it did is not known here.
+            Request::There(there) if there.annotations().get(annotations::SCHEDULE_UID) != schedule.uid().as_ref() => {
+                let enabled = notes.reference.enable.get(&begun.method) == Some(&begun.parameters);
+                let begun = Begun { request: notes.next_name(schedule, enabled), ..begun.clone() };
+                self.step = Some(notes.begin(&begun));
             }
             Request::There(there) => match there.status.as_ref().and_then(|s| s.phase.clone()) {
                 Some(OpsPhase::Succeed) => self.step = done(),
@@ -236,6 +234,14 @@ impl Notes {
         names::child(&name, &[&schedule.uid().unwrap_or_default(), verb, &(self.generation + 1).to_string()])
     }
 
+    /// The annotations with which a change begins.
+    fn begin(&self, begun: &Begun) -> Step {
+        Step::Note(json!({
+            annotations::RECONFIGURING: text(begun),
+            annotations::RECONFIGURE_GENERATION: (self.generation + 1).to_string(),
+        }))
+    }
+
     fn by_hand(&self, pairs: &[Pair]) -> String {
         let of = &self.reference.name;
         format!(
@@ -265,6 +271,7 @@ fn request_of(schedule: &BackupSchedule, begun: &Begun, cluster: &str) -> Option
             name: Some(begun.request.clone()),
             namespace: schedule.namespace(),
             labels: Some(own.map(|(key, value)| (key.to_owned(), value)).into()),
+            annotations: schedule.uid().map(|uid| [(annotations::SCHEDULE_UID.to_owned(), uid)].into()),
             ..ObjectMeta::default()
         },
         spec: OpsRequestSpec {

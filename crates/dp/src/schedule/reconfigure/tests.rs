@@ -74,7 +74,8 @@ fn rule_35_the_name_of_its_request_is_recorded_before_that_is_made() {
         assert_eq!(
             serde_json::to_value(&request).unwrap(),
             json!({"apiVersion": "operations.kubeblocks.io/v1alpha1", "kind": "OpsRequest",
-                "metadata": {"name": "c-db-backup-schedule-enable-1", "namespace": "demo", "labels": {
+                "metadata": {"name": "c-db-backup-schedule-enable-1", "namespace": "demo",
+                    "annotations": {"holdfast.dev/schedule-uid": "u"}, "labels": {
                     "app.kubernetes.io/instance": "c", "app.kubernetes.io/managed-by": "kubeblocks-dataprotection",
                     "dataprotection.kubeblocks.io/backup-schedule": "c-db-backup-schedule"}},
                 "spec": {"clusterName": "c", "type": "Reconfiguring",
@@ -86,7 +87,7 @@ fn rule_35_the_name_of_its_request_is_recorded_before_that_is_made() {
 }
 
 #[test]
-fn what_fails_is_a_problem_with_a_way_out_and_what_is_anothers_is_named() {
+fn what_fails_is_a_problem_with_a_way_out_and_what_is_anothers_is_passed_over() {
     let mut schedule = schedule(&json!({}));
     let switches = [on("log")];
     let running = cluster("Running");
@@ -100,10 +101,13 @@ fn what_fails_is_a_problem_with_a_way_out_and_what_is_anothers_is_named() {
     let off = [("log".to_owned(), false)];
     let dropped = plan(&schedule, &off, Some(&running), &in_phase(*request.clone(), OpsPhase::Failed));
     assert!(dropped.problems.is_empty() && matches!(dropped.step, Some(Step::Note(_))), "{dropped:?}");
+    // Of a schedule of the same name that was deleted: what it did is not known, so another number is taken.
     let mut other = *request;
-    other.metadata.labels = None;
+    other.metadata.annotations = Some([("holdfast.dev/schedule-uid".to_owned(), "old".to_owned())].into());
     let taken = plan(&schedule, &switches, Some(&running), &in_phase(other, OpsPhase::Succeed));
-    assert!(taken.problems[0].contains("belongs to something else") && taken.step.is_none(), "{taken:?}");
+    let Some(Step::Note(notes)) = taken.step else { panic!("{taken:?}") };
+    note(&mut schedule, &notes);
+    assert_eq!(request_name(&schedule, &switches).unwrap(), "c-db-backup-schedule-enable-2");
 }
 
 #[derive(Clone, Debug)]

@@ -178,13 +178,13 @@ fn a_server_that_is_gone_is_one_error() {
 #[test]
 fn what_is_replaced_under_a_pull_is_not_mixed() {
     for (server, mover) in [of_azure(), of_google()].into_iter().flatten() {
-        let old = random(7, 200 * MEGA);
+        let old = random(7, 120 * MEGA);
         mover.put("d/x", &old);
         let mut child = mover.command(["pull", "d/x", "-"]).stdout(Stdio::piped()).spawn().unwrap();
         let mut out = child.stdout.take().unwrap();
         let mut seen = vec![0; MEGA];
         out.read_exact(&mut seen).unwrap();
-        mover.put("d/x", &random(8, 200 * MEGA));
+        mover.put("d/x", &random(8, 120 * MEGA));
         out.read_to_end(&mut seen).unwrap();
         let ended = finish(child);
         assert_eq!(ended.exit == 0, seen.len() == old.len(), "{} bytes, {ended:?}", seen.len());
