@@ -37,6 +37,8 @@ pub struct Sources<'a> {
     pub backup: Option<&'a Arc<Backup>>,
     /// Where the other backups of its chain are, and all actions.
     pub shelf: &'a dyn Shelf,
+    /// The base that a running execution has chosen.
+    pub base: Option<&'a str>,
 }
 
 /// What is to be done for a claim.
@@ -149,7 +151,7 @@ pub fn decide(seen: &Sources<'_>, source: &SourceRef) -> Result<Intent, Unresolv
     if let Some(restore) = source_restore {
         asked.restore_time.clone_from(&restore.spec.restore_time);
     }
-    let chain = chain::resolve(backup, asked.restore_time.as_deref(), None, seen.shelf)?;
+    let chain = chain::resolve(backup, asked.restore_time.as_deref(), seen.base, seen.shelf)?;
     let backup = chain.holder();
     let (no_data, target, pod, volume) = match source_restore {
         Some(restore) => {

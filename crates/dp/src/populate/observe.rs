@@ -12,6 +12,7 @@ use crate::reasons;
 use crate::restore::chain::Unresolved;
 use crate::restore::chain::confirm::{Caches, confirmed};
 use crate::restore::observe::pods_of;
+use crate::restore::plan::recorded;
 use api_types::contract::{annotations, conditions, labels};
 use api_types::dp::{Restore, RestorePhase};
 use controller_kit::conditions as kit;
@@ -60,7 +61,7 @@ pub async fn observe(
     let left = if execution.is_none() { left_behind(stores, &namespace, &name) } else { Left::default() };
     let intent = match source {
         Ok(source) => {
-            let decided = intent(&claim, &source, class.as_deref(), stores);
+            let decided = intent(&claim, &source, class.as_deref(), execution.as_deref(), stores);
             confirmed(decided, writer).await?
         }
         Err(stop) => Err(stop),
@@ -113,6 +114,7 @@ fn intent(
     claim: &PersistentVolumeClaim,
     source: &SourceRef,
     class: Option<&StorageClass>,
+    execution: Option<&Restore>,
     stores: &Stores,
 ) -> Result<decide::Intent, Unresolved> {
     let source_restore = match source.kind.as_str() {
@@ -123,8 +125,18 @@ fn intent(
     let (namespace, name) = wanted.unwrap_or_default();
     let backup = stores.backups.get(&namespace, &name);
     let shelf = Caches { stores, namespace: &namespace };
-    let sources =
-        Sources { claim, class, source_restore: source_restore.as_deref(), backup: backup.as_ref(), shelf: &shelf };
+    // While it runs no other base is looked for; the next attempt chooses again.
+    let running =
+        execution.filter(|e| e.status.as_ref().and_then(|s| s.phase.as_ref()) == Some(&RestorePhase::Running));
+    let first = running.and_then(|e| recorded(e).first()).map(|a| a.backup_name.as_str());
+    let sources = Sources {
+        claim,
+        class,
+        source_restore: source_restore.as_deref(),
+        backup: backup.as_ref(),
+        shelf: &shelf,
+        base: first.filter(|base| *base != name),
+    };
     decide::decide(&sources, source)
 }
 

@@ -35,3 +35,23 @@ pub fn reads(restore: &Restore, namespace: &str, backup: &str) -> bool {
     source.namespace == namespace
         && (source.name == backup || plan::recorded(restore).iter().any(|a| a.backup_name == backup))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_base_that_is_recorded_is_read_too() {
+        let mut restore: Restore = serde_json::from_value(json!({
+            "metadata": {"name": "r", "namespace": "other"}, "spec": {"backup": {"name": "log", "namespace": "n"}}}))
+        .unwrap();
+        assert!(reads(&restore, "n", "log") && !reads(&restore, "n", "base") && !reads(&restore, "other", "log"));
+        let action =
+            |backup: &str| json!({"name": "a", "backupName": backup, "objectKey": "Job/j", "status": "Processing"});
+        let actions = json!({"actions": {"prepareData": [action("base"), action("log")]}});
+        restore.status = Some(serde_json::from_value(actions).unwrap());
+        assert!(reads(&restore, "n", "log") && reads(&restore, "n", "base"));
+        assert!(!reads(&restore, "other", "base") && !reads(&restore, "n", "newer"));
+    }
+}

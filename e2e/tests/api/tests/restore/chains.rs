@@ -4,14 +4,15 @@ use super::{claim, condition, restore, until};
 use e2e_api::backups::{job_names, until_condition, until_job, until_running};
 use e2e_api::chains::{log, made, of_type};
 use e2e_api::objects::{
-    apply_cluster, completed_status, dp, message, prime_name, set_backup_status, until_phase, until_restore,
+    self, apply_cluster, completed_status, dp, message, prime_name, set_backup_status, until_phase, until_restore,
 };
-use e2e_api::populate::{assert_nothing_was_made, pods_end, until_execution};
+use e2e_api::populate::{assert_nothing_was_made, pods_end, refuse, until_execution};
 use e2e_api::{Company, IMMEDIATE, Stage, stage};
 use k8s_openapi::api::batch::v1::Job;
 use kube::ResourceExt;
 use kube::api::DeleteParams;
 use serde_json::{Value, json};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use test_kit::builders::Claim;
 use test_kit::{Outcome, wait};
@@ -211,11 +212,22 @@ async fn restore_36_a_moment_outside_the_window_is_refused_with_the_window() {
 }
 
 #[tokio::test]
-async fn restore_34_a_parent_that_is_gone_breaks_the_chain() {
+async fn restore_34_a_parent_that_is_gone_breaks_the_chain_once_the_server_says_so() {
     let (stage, company) = stage("no-parent").await;
     let inc = of_type(&stage, "Incremental").await;
     increment(&stage, "i2", &inc, 3, "i1").await;
+    let namespace = stage.namespace.clone();
+    let gate = refuse(company, move |r| r.namespace == namespace && r.name == "i1");
     Claim::new("data", IMMEDIATE).from_backup("i2").create(&stage.client, &stage.namespace).await;
+    wait::stays(Duration::from_secs(2), "an answer that does not come is no verdict", async || {
+        let claim = objects::claims(&stage).get("data").await.map_err(|e| e.to_string())?;
+        match objects::condition(&claim, "Restore") {
+            Some(c) if c.status == "False" => Err(format!("{c:?}")),
+            _ => Ok(()),
+        }
+    })
+    .await;
+    gate.store(false, Ordering::SeqCst);
     let refused = until_restore(&stage, "data", "False", "BackupChainBroken").await;
     assert!(message(&refused).contains("i1 does not exist"), "{}", message(&refused));
     assert_nothing_was_made(&stage, company);
