@@ -27,6 +27,7 @@ of_restore! {
     ACCOUNTS_UNDECRYPTABLE = AccountsUndecryptable,
     ACTION_SET_NOT_FOUND = ActionSetNotFound,
     AMBIGUOUS_SOURCE = AmbiguousSource,
+    BACKUP_CHAIN_BROKEN = BackupChainBroken,
     BACKUP_DELETING = BackupDeleting,
     BACKUP_FAILED = BackupFailed,
     BACKUP_NOT_COMPLETED = BackupNotCompleted,

@@ -214,7 +214,7 @@ fn builds_on(backup: &Backup, name: &str) -> bool {
 fn running_reader(stores: &Stores, namespace: &str, backup: &str) -> Option<String> {
     let reads = stores.restores.select(|r| {
         let running = r.status.as_ref().and_then(|s| s.phase.as_ref()) == Some(&RestorePhase::Running);
-        running && r.spec.backup.name == backup && r.spec.backup.namespace == namespace
+        running && crate::restore::reads(r, namespace, backup)
     });
     reads.first().map(|r| format!("{}/{}", r.namespace().unwrap_or_default(), r.name_any()))
 }

@@ -1,10 +1,10 @@
 //! What is there of one policy's Backups. Reads caches only.
 
 use crate::context::Stores;
-use crate::populate;
 use crate::retention::fate::{self, Facts, Fate};
 use crate::retention::restoring::{Progress, Target};
 use crate::retention::rules::Rules;
+use crate::{populate, restore};
 use api_types::contract::{annotations, labels};
 use api_types::dp::{ActionSet, Backup, BackupSchedule, BackupStatus, BackupType, Restore, RestorePhase};
 use controller_kit::Key;
@@ -87,7 +87,7 @@ impl Observed {
         let restore = self.restores.iter().find(|r| {
             let phase = r.status.as_ref().and_then(|s| s.phase.as_ref());
             let running = matches!(phase, None | Some(RestorePhase::Running));
-            running && r.spec.backup.name == name && r.spec.backup.namespace == namespace
+            running && restore::reads(r, &namespace, &name)
         });
         if let Some(restore) = restore {
             return Some(format!("Restore {}/{}", restore.namespace().unwrap_or_default(), restore.name_any()));

@@ -36,7 +36,10 @@ pub async fn complete(mut seen: Observed, context: &Context, writer: &Writer) ->
     let Some(backup) = context.stores.backups.get(namespace, name) else {
         return Ok(seen); // gone since the decision; its event brings another look
     };
-    if let Some(stop) = empty_is_wrong(&seen.claim, intent, &backup, context, writer).await? {
+    let Some(holder) = context.stores.backups.get(namespace, &intent.holder) else {
+        return Ok(seen);
+    };
+    if let Some(stop) = empty_is_wrong(&seen.claim, intent, &holder, context, writer).await? {
         seen.intent = Err(stop);
         return Ok(seen);
     }

@@ -6,12 +6,13 @@ use super::rebind::Mode;
 use super::source::{self, Choice, NoData};
 use crate::error::Stop;
 use crate::reasons;
-use crate::restore::plan::usable;
+use crate::restore::chain::{self, Chain, Shelf, Unresolved};
 use api_types::contract::annotations;
-use api_types::dp::{ActionSet, Backup, BackupType, GROUP, Restore, SchedulingSpec};
+use api_types::dp::{Backup, GROUP, Restore, SchedulingSpec};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, ResourceRequirements};
 use k8s_openapi::api::storage::v1::StorageClass;
 use kube::ResourceExt;
+use std::sync::Arc;
 
 /// Where a claim's data comes from, by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,9 +34,11 @@ pub struct Sources<'a> {
     /// The source Restore, for a claim of that kind.
     pub source_restore: Option<&'a Restore>,
     /// The backup.
-    pub backup: Option<&'a Backup>,
-    /// That backup's actions.
-    pub action_set: Option<&'a ActionSet>,
+    pub backup: Option<&'a Arc<Backup>>,
+    /// Where the other backups of its chain are, and all actions.
+    pub shelf: &'a dyn Shelf,
+    /// The base that a running execution has chosen.
+    pub base: Option<&'a str>,
 }
 
 /// What is to be done for a claim.
@@ -45,6 +48,8 @@ pub struct Intent {
     pub mode: Mode,
     /// Namespace and name of the backup.
     pub backup: (String, String),
+    /// The backup that holds targets and volumes: the base, where that one is a log.
+    pub holder: String,
     /// Why the volume is to stay empty, in mode `ProvisionOnly`.
     pub no_data: Option<NoData>,
     /// The same for people, as the conditions tell it.
@@ -122,8 +127,8 @@ pub fn backup_ref(source: &SourceRef, source_restore: Option<&Restore>) -> Optio
 /// What is to be done for this claim.
 ///
 /// # Errors
-/// One blocker: Terminal or Wait.
-pub fn decide(seen: &Sources<'_>, source: &SourceRef) -> Result<Intent, Stop> {
+/// One blocker: Terminal or Wait; or a backup of the chain that only the cache may lack.
+pub fn decide(seen: &Sources<'_>, source: &SourceRef) -> Result<Intent, Unresolved> {
     let claim = seen.claim;
     let mut asked = parameters::read(claim)?;
     check_class(claim, seen.class)?;
@@ -137,13 +142,17 @@ pub fn decide(seen: &Sources<'_>, source: &SourceRef) -> Result<Intent, Stop> {
         return Err(Stop::wait(
             reasons::GRANT_MISSING,
             format!("Backup {namespace}/{name} is in another namespace; reading it needs a ReferenceGrant there"),
-        ));
+        )
+        .into());
     }
     let backup = seen
         .backup
         .ok_or_else(|| Stop::wait(reasons::BACKUP_NOT_FOUND, format!("there is no Backup {namespace}/{name}")))?;
-    usable(backup)?;
-    let actions = check_actions(seen, backup)?;
+    if let Some(restore) = source_restore {
+        asked.restore_time.clone_from(&restore.spec.restore_time);
+    }
+    let chain = chain::resolve(backup, asked.restore_time.as_deref(), seen.base, seen.shelf)?;
+    let backup = chain.holder();
     let (no_data, target, pod, volume) = match source_restore {
         Some(restore) => {
             let target = restore.spec.backup.source_target_name.clone();
@@ -155,10 +164,39 @@ pub fn decide(seen: &Sources<'_>, source: &SourceRef) -> Result<Intent, Stop> {
             Choice::Empty(no_data) => (Some(no_data), None, None, None),
         },
     };
-    let has_prepare = actions.spec.restore.as_ref().is_some_and(|r| r.prepare_data.is_some());
-    let has_post_ready = actions.spec.restore.as_ref().is_some_and(|r| !r.post_ready.is_empty());
-    if has_post_ready && source::asked_by_apps(claim) {
-        let name = actions.name_any();
+    let mode = mode(claim, &chain, no_data.is_some())?;
+    let post_ready = chain.steps().find(|s| s.runs_after_start()).map(|s| s.action_set.name_any());
+    if let Some(restore) = source_restore {
+        asked.env.clone_from(&restore.spec.env);
+        asked.parameters.clone_from(&restore.spec.parameters);
+    }
+    let config = source_restore.and_then(|r| r.spec.prepare_data_config.as_ref());
+    Ok(Intent {
+        mode,
+        backup: (namespace, name),
+        holder: backup.name_any(),
+        why_empty: no_data.as_ref().map(|why| why.told(backup)),
+        no_data,
+        target: target.filter(|t| !t.is_empty()),
+        source_pod: pod,
+        volume,
+        post_ready_of: post_ready,
+        mount_path: config.and_then(|c| c.data_source_ref.as_ref()?.mount_path.clone()),
+        asked,
+        resources: source_restore.and_then(|r| r.spec.container_resources.clone()),
+        backoff_limit: source_restore.and_then(|r| r.spec.backoff_limit),
+        service_account: source_restore.and_then(|r| r.spec.service_account_name.clone()),
+        scheduling: config.and_then(|c| c.scheduling_spec.clone()),
+    })
+}
+
+/// Whether the steps fill the volume, or leave it empty beside others.
+fn mode(claim: &PersistentVolumeClaim, chain: &Chain, empty: bool) -> Result<Mode, Stop> {
+    let name = chain.named.action_set.name_any();
+    let by_apps = source::asked_by_apps(claim);
+    let has_prepare = chain.filling().next().is_some();
+    let post_ready = chain.steps().find(|s| s.runs_after_start()).map(|s| s.action_set.name_any());
+    if let Some(name) = post_ready.as_ref().filter(|_| by_apps) {
         return Err(Stop::terminal(
             reasons::NOT_SERVED_YET,
             format!(
@@ -167,23 +205,32 @@ pub fn decide(seen: &Sources<'_>, source: &SourceRef) -> Result<Intent, Stop> {
             ),
         ));
     }
-    let mode = match (has_prepare, has_post_ready) {
-        (true, _) if no_data.is_some() => Mode::ProvisionOnly,
+    let rest_follows = by_apps && chain.named.runs_after_start();
+    if has_prepare && !chain.named.fills() && !rest_follows {
+        // The volume would hold the base alone, and be called restored to that moment.
+        let (base, named) = (chain.holder().name_any(), chain.named.backup.name_any());
+        return Err(Stop::terminal(
+            reasons::NO_DATA_RESTORED,
+            format!(
+                "ActionSet {name} brings Backup {named} into no volume (restore.prepareData); a volume alone can be filled \
+                 from Backup {base} itself"
+            ),
+        ));
+    }
+    let mode = match (has_prepare, post_ready) {
+        (true, _) if empty => Mode::ProvisionOnly,
         (true, _) => Mode::Data,
-        (false, true) => {
+        (false, Some(name)) => {
             return Err(Stop::terminal(
                 reasons::NO_DATA_RESTORED,
-                format!(
-                    "ActionSet {} restores only into a running database; a volume alone can not be filled",
-                    actions.name_any()
-                ),
+                format!("ActionSet {name} restores only into a running database; a volume alone can not be filled"),
             ));
         }
         // Also for a volume that would stay empty: beside it nothing is restored either (design D7e).
-        (false, false) => {
+        (false, None) => {
             return Err(Stop::terminal(
                 reasons::NO_RESTORE_ACTION,
-                format!("ActionSet {} has neither restore.prepareData nor restore.postReady", actions.name_any()),
+                format!("ActionSet {name} has neither restore.prepareData nor restore.postReady"),
             ));
         }
     };
@@ -194,28 +241,7 @@ pub fn decide(seen: &Sources<'_>, source: &SourceRef) -> Result<Intent, Stop> {
             "spec.volumeMode: Block volumes can not be filled by a Job yet",
         ));
     }
-    if let Some(restore) = source_restore {
-        asked.env.clone_from(&restore.spec.env);
-        asked.parameters.clone_from(&restore.spec.parameters);
-        asked.restore_time.clone_from(&restore.spec.restore_time);
-    }
-    let config = source_restore.and_then(|r| r.spec.prepare_data_config.as_ref());
-    Ok(Intent {
-        mode,
-        backup: (namespace, name),
-        why_empty: no_data.as_ref().map(|why| why.told(backup)),
-        no_data,
-        target: target.filter(|t| !t.is_empty()),
-        source_pod: pod,
-        volume,
-        post_ready_of: has_post_ready.then(|| actions.name_any()),
-        mount_path: config.and_then(|c| c.data_source_ref.as_ref()?.mount_path.clone()),
-        asked,
-        resources: source_restore.and_then(|r| r.spec.container_resources.clone()),
-        backoff_limit: source_restore.and_then(|r| r.spec.backoff_limit),
-        service_account: source_restore.and_then(|r| r.spec.service_account_name.clone()),
-        scheduling: config.and_then(|c| c.scheduling_spec.clone()),
-    })
+    Ok(mode)
 }
 
 fn check_class(claim: &PersistentVolumeClaim, class: Option<&StorageClass>) -> Result<(), Stop> {
@@ -263,31 +289,4 @@ fn source_restore<'a>(seen: &Sources<'a>, source: &SourceRef) -> Result<&'a Rest
         ));
     }
     Ok(restore)
-}
-
-fn check_actions<'a>(seen: &Sources<'a>, backup: &Backup) -> Result<&'a ActionSet, Stop> {
-    let name = backup.name_any();
-    let method = backup.status.as_ref().and_then(|s| s.backup_method.as_ref()).ok_or_else(|| {
-        Stop::terminal(reasons::BACKUP_FAILED, format!("Backup {name} recorded no method (status.backupMethod)"))
-    })?;
-    if method.snapshot_volumes() {
-        return Err(Stop::terminal(
-            reasons::NOT_SERVED_YET,
-            format!("Backup {name}: restoring volume snapshots is not served yet"),
-        ));
-    }
-    let wanted = method.action_set_name().unwrap_or_default();
-    let actions = seen.action_set.ok_or_else(|| {
-        Stop::wait(
-            reasons::ACTION_SET_NOT_FOUND,
-            format!("there is no ActionSet {wanted}, which Backup {name} was made with"),
-        )
-    })?;
-    if !matches!(actions.spec.backup_type, BackupType::Full | BackupType::Selective) {
-        return Err(Stop::terminal(
-            reasons::NOT_SERVED_YET,
-            format!("ActionSet {wanted}: restoring backupType {} is not served yet", actions.spec.backup_type),
-        ));
-    }
-    Ok(actions)
 }

@@ -7,9 +7,12 @@ use super::plan::{Left, Observed};
 use super::rebind::{self, Execution, Prime, Progress, Target, Uid, Verdict, Volume};
 use super::state::State;
 use crate::context::Stores;
-use crate::error::{Error, Stop};
+use crate::error::Error;
 use crate::reasons;
+use crate::restore::chain::Unresolved;
+use crate::restore::chain::confirm::{Caches, confirmed};
 use crate::restore::observe::pods_of;
+use crate::restore::plan::recorded;
 use api_types::contract::{annotations, conditions, labels};
 use api_types::dp::{Restore, RestorePhase};
 use controller_kit::conditions as kit;
@@ -56,7 +59,13 @@ pub async fn observe(
     let volumes = volumes(&target, prime_seen.as_ref(), stores, writer).await?;
     let execution_says = execution.as_ref().and_then(|r| said(r, stores, &namespace, &name));
     let left = if execution.is_none() { left_behind(stores, &namespace, &name) } else { Left::default() };
-    let intent = source.and_then(|source| intent(&claim, &source, class.as_deref(), stores));
+    let intent = match source {
+        Ok(source) => {
+            let decided = intent(&claim, &source, class.as_deref(), execution.as_deref(), stores);
+            confirmed(decided, writer).await?
+        }
+        Err(stop) => Err(stop),
+    };
     let proven_provision_only = volumes.1;
     Ok(Some(Observed {
         rebind: rebind::Observed {
@@ -105,22 +114,28 @@ fn intent(
     claim: &PersistentVolumeClaim,
     source: &SourceRef,
     class: Option<&StorageClass>,
+    execution: Option<&Restore>,
     stores: &Stores,
-) -> Result<decide::Intent, Stop> {
+) -> Result<decide::Intent, Unresolved> {
     let source_restore = match source.kind.as_str() {
         "Restore" => stores.restores.get(&source.namespace, &source.name),
         _ => None,
     };
-    let backup =
-        decide::backup_ref(source, source_restore.as_deref()).and_then(|(ns, name)| stores.backups.get(&ns, &name));
-    let method = backup.as_ref().and_then(|b| b.status.as_ref()?.backup_method.as_ref());
-    let action_set = method.and_then(|m| stores.action_sets.get("", m.action_set_name()?));
+    let wanted = decide::backup_ref(source, source_restore.as_deref());
+    let (namespace, name) = wanted.unwrap_or_default();
+    let backup = stores.backups.get(&namespace, &name);
+    let shelf = Caches { stores, namespace: &namespace };
+    // While it runs no other base is looked for; the next attempt chooses again.
+    let running =
+        execution.filter(|e| e.status.as_ref().and_then(|s| s.phase.as_ref()) == Some(&RestorePhase::Running));
+    let first = running.and_then(|e| recorded(e).first()).map(|a| a.backup_name.as_str());
     let sources = Sources {
         claim,
         class,
         source_restore: source_restore.as_deref(),
-        backup: backup.as_deref(),
-        action_set: action_set.as_deref(),
+        backup: backup.as_ref(),
+        shelf: &shelf,
+        base: first.filter(|base| *base != name),
     };
     decide::decide(&sources, source)
 }

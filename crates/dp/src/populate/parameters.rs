@@ -2,9 +2,9 @@
 
 use crate::error::Stop;
 use crate::reasons;
+use crate::restore::chain::time;
 use api_types::contract::{annotations, annotations as keys};
 use api_types::dp::{ParameterPair, VolumeClaimRestorePolicy};
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{EnvVar, PersistentVolumeClaim};
 use kube::ResourceExt;
 use std::collections::BTreeMap;
@@ -119,12 +119,9 @@ fn env(text: Option<&str>) -> Result<Vec<EnvVar>, Stop> {
 }
 
 fn restore_time(text: Option<&str>) -> Result<Option<String>, Stop> {
-    let Some(text) = text else { return Ok(None) };
-    let at: Timestamp = text.parse().map_err(|_| {
-        Stop::terminal(
-            reasons::INVALID_RESTORE_TIME,
-            format!("annotation {}: {text:?} is not an RFC 3339 instant", annotations::RESTORE_PITR),
-        )
+    let at = text.map(time::parse).transpose().map_err(|stop| Stop {
+        message: format!("annotation {}: {}", annotations::RESTORE_PITR, stop.message),
+        ..stop
     })?;
-    Ok(Some(at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()))
+    Ok(at.map(time::text))
 }

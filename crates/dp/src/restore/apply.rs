@@ -1,5 +1,7 @@
 //! Carries out what `plan` decided for a Restore.
 
+use super::chain::Chain;
+use super::observe::job_of;
 use super::plan::{self, Observed, Plan};
 use super::{build, status};
 use crate::action::mover::Storage;
@@ -7,7 +9,6 @@ use crate::context::Context;
 use crate::error::{Error, Stop};
 use crate::reasons;
 use crate::repo::reach::{self, Purpose};
-use api_types::contract::names::JOB_OBJECT_KEY_PREFIX;
 use api_types::contract::{annotations, events as event_reasons, labels};
 use api_types::dp::{Restore, RestorePhase, RestoreStatus};
 use controller_kit::clock;
@@ -44,19 +45,18 @@ impl Hands {
             Plan::AsDataSource => {
                 self.store(seen, &status::as_data_source(seen)).await?;
             }
-            Plan::AskForRepo(stop) => {
+            Plan::AskForRepo(repo, stop) => {
                 self.block(seen, &stop).await?;
-                self.ask_for_repo(seen).await?;
+                self.ask_for_repo(seen, &repo).await?;
             }
             Plan::CreateClaims(missing) => self.create_claims(seen, &missing).await?,
-            Plan::CreateJob => self.create_job(seen, context).await?,
-            Plan::Record => {
-                if self.store(seen, &status::recorded(seen, now)).await? {
-                    let text = format!("restoring from Backup {}", seen.restore.spec.backup.name);
-                    self.events.normal(seen.restore.as_ref(), event_reasons::restore::STARTING, &text).await;
-                }
+            Plan::CreateJob(place) => self.create_job(seen, place, context).await?,
+            Plan::Record => self.record(seen).await?,
+            Plan::TurnJob(place, turn) => self.turn_job(seen, place, &turn).await?,
+            Plan::Held(stop) => {
+                self.store(seen, &status::held(seen, &stop, now)).await?;
             }
-            Plan::TurnJob(turn) => self.turn_job(seen, &turn).await?,
+            Plan::GiveUp(stop) => self.give_up(seen, &stop).await?,
             Plan::Store => {
                 let next = status::folded(seen, now);
                 if self.store(seen, &next).await? {
@@ -104,11 +104,44 @@ impl Hands {
         }
     }
 
-    async fn ask_for_repo(&self, seen: &Observed) -> Result<(), Error> {
+    /// The expected Jobs; from now on what was chosen stays.
+    async fn record(&self, seen: &Observed) -> Result<(), Error> {
+        if !self.store(seen, &status::recorded(seen, clock::now())).await? {
+            return Ok(());
+        }
+        let restore = seen.restore.as_ref();
+        let text = format!("restoring from Backup {}", restore.spec.backup.name);
+        self.events.normal(restore, event_reasons::restore::STARTING, &text).await;
+        if let Some(Ok(chain)) = seen.chain.as_ref().filter(|c| c.as_ref().is_ok_and(Chain::skips_base)) {
+            let base = chain.named.base.as_ref().map(|b| b.name_any()).unwrap_or_default();
+            let actions = chain.named.action_set.name_any();
+            let text = format!("ActionSet {actions} restores Backup {base} itself, which is the base");
+            self.events.normal(restore, event_reasons::restore::SKIP_BASE_BACKUP, &text).await;
+        }
+        Ok(())
+    }
+
+    /// The next Job can never be made.
+    async fn give_up(&self, seen: &Observed, stop: &Stop) -> Result<(), Error> {
+        if self.store(seen, &status::given_up(seen, stop, clock::now())).await? {
+            self.events.warning(seen.restore.as_ref(), event_reasons::restore::FAILED, &stop.message).await;
+        }
+        Ok(())
+    }
+
+    /// Refuses what has not begun, gives up what has.
+    async fn end(&self, seen: &Observed, stop: &Stop) -> Result<(), Error> {
+        if plan::recorded(&seen.restore).is_empty() {
+            self.refuse(seen, stop).await
+        } else {
+            self.give_up(seen, stop).await
+        }
+    }
+
+    async fn ask_for_repo(&self, seen: &Observed, repo: &str) -> Result<(), Error> {
         if seen.restore.labels().contains_key(labels::WAIT_REPO_PREPARATION) {
             return Ok(());
         }
-        let repo = seen.repo.as_ref().map(|r| r.name_any()).unwrap_or_default();
         let body = json!({"metadata": {"uid": seen.restore.uid(), "labels": {
             labels::WAIT_REPO_PREPARATION: "true", labels::BACKUP_REPO_NAME: repo,
         }}});
@@ -142,26 +175,30 @@ impl Hands {
         Ok(())
     }
 
-    async fn create_job(&self, seen: &mut Observed, context: &Context) -> Result<(), Error> {
+    async fn create_job(&self, seen: &mut Observed, place: usize, context: &Context) -> Result<(), Error> {
         let namespace = seen.restore.namespace().unwrap_or_default();
         context.workers.ensure(&self.writer, &namespace).await?;
-        let repository = seen.repo.as_ref().and_then(|r| reach::repository(r, &namespace, Purpose::Read));
-        let Some(set) = plan::set(seen) else {
+        let steps = plan::steps(seen);
+        let (Some(read), Some(found)) = (steps.get(place), seen.repos.get(place)) else {
             return Ok(());
         };
-        let storage = repository.map(|repository| Storage::of(set.backup, repository));
+        let repository = found.repo.as_ref().and_then(|r| reach::repository(r, &namespace, Purpose::Read));
+        let storage = repository.map(|repository| Storage::of(&read.backup, repository));
+        let set = read.set(plan::source_pod(&seen.restore));
         let job = match build::prepare_data_job(&seen.restore, &set, 0, storage.as_ref(), &context.pods) {
             Ok(job) => job,
-            Err(stop) => return self.refuse(seen, &stop).await,
+            Err(stop) => return self.end(seen, &stop).await,
         };
         match job_runtime::ensure(&self.writer, &job, &seen.restore.uid().unwrap_or_default()).await? {
             Ensured::NameTaken => {
                 let text = format!("Job {} belongs to somebody else", job.name_any());
-                self.refuse(seen, &Stop::terminal(reasons::JOB_NAME_COLLISION, text)).await
+                self.end(seen, &Stop::terminal(reasons::JOB_NAME_COLLISION, text)).await
             }
-            Ensured::Refused(why) => self.refuse(seen, &Stop::terminal(reasons::JOB_REFUSED, why)).await,
+            Ensured::Refused(why) => self.end(seen, &Stop::terminal(reasons::JOB_REFUSED, why)).await,
             Ensured::Created(job) | Ensured::Present(job) => {
-                seen.job.uid = job.uid();
+                if let Some(expected) = seen.jobs.get_mut(place) {
+                    expected.uid = job.uid();
+                }
                 self.store(seen, &status::recorded(seen, clock::now())).await?;
                 Ok(())
             }
@@ -169,24 +206,23 @@ impl Hands {
     }
 
     /// Turns the recorded Job; one of another UID under its name is left alone.
-    async fn turn_job(&self, seen: &Observed, turn: &Turn) -> Result<(), Error> {
-        let actions = seen.restore.status.as_ref().and_then(|s| s.actions.as_ref());
-        let Some(action) = actions.and_then(|a| a.prepare_data.first()) else {
+    async fn turn_job(&self, seen: &Observed, place: usize, turn: &Turn) -> Result<(), Error> {
+        let Some(action) = plan::recorded(&seen.restore).get(place) else {
             return Ok(());
         };
         let namespace = seen.restore.namespace().unwrap_or_default();
-        let name = action.object_key.trim_start_matches(JOB_OBJECT_KEY_PREFIX);
         let uid = action.job_uid.as_deref().unwrap_or_default();
-        stop::take(&self.writer, &namespace, name, uid, turn).await?;
+        stop::take(&self.writer, &namespace, job_of(action), uid, turn).await?;
         Ok(())
     }
 
     async fn clean_up(&self, seen: &Observed, context: &Context) -> Result<(), Error> {
         let restore = seen.restore.as_ref();
         let namespace = restore.namespace().unwrap_or_default();
-        let name = build::job_name(restore, &restore.spec.backup.name, 0);
-        if let Some(job) = context.stores.jobs.get(&namespace, &name) {
-            job_runtime::cancel(&self.writer, &job, &restore.uid().unwrap_or_default()).await?;
+        for action in plan::recorded(restore) {
+            if let Some(job) = context.stores.jobs.get(&namespace, job_of(action)) {
+                job_runtime::cancel(&self.writer, &job, &restore.uid().unwrap_or_default()).await?;
+            }
         }
         Ok(())
     }

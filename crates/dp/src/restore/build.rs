@@ -30,19 +30,21 @@ pub fn job_name(restore: &Restore, backup: &str, index: usize) -> String {
     names::child(&wire, &[&uid, "prepareData", backup, &index.to_string()])
 }
 
-/// Where a claim is mounted: its own `mountPath`, else that of the same-named volume in the backup.
+/// Where a claim is mounted: its own `mountPath`, else that of the same-named volume in the backup, else in the one it
+/// builds on: a log may list no volumes.
 ///
 /// # Errors
-/// Terminal when neither says.
-pub fn mount_path(claim: &RestoreVolumeClaim, backup: &Backup) -> Result<String, Stop> {
+/// Terminal when none says.
+pub fn mount_path(claim: &RestoreVolumeClaim, backup: &Backup, base: Option<&Backup>) -> Result<String, Stop> {
     if let Some(path) = claim.mount_path.clone().filter(|p| !p.is_empty()) {
         return Ok(path);
     }
     let volume = claim.volume_source.as_deref().unwrap_or_default();
-    let method = backup.status.as_ref().and_then(|s| s.backup_method.as_ref());
-    let mounts = method.and_then(|m| m.target_volumes.as_ref()).map(|v| v.volume_mounts.as_slice());
-    let found = mounts.unwrap_or_default().iter().find(|m| m.name == volume);
-    found.map(|m| m.mount_path.clone()).ok_or_else(|| {
+    let recorded = [Some(backup), base].into_iter().flatten().find_map(|b| {
+        let mounts = &b.status.as_ref()?.backup_method.as_ref()?.target_volumes.as_ref()?.volume_mounts;
+        mounts.iter().find(|m| m.name == volume)
+    });
+    recorded.map(|m| m.mount_path.clone()).ok_or_else(|| {
         Stop::terminal(
             reasons::VOLUME_NOT_IN_BACKUP,
             format!(
@@ -84,7 +86,7 @@ pub fn prepare_data_job(
             persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource { claim_name: name, read_only: None }),
             ..Volume::default()
         });
-        mounts.push(mount(&volume, &mount_path(claim, set.backup)?));
+        mounts.push(mount(&volume, &mount_path(claim, set.backup, set.base)?));
     }
     let extras = set.backup.status.as_ref().map(|s| &s.extras).filter(|e| !e.is_empty());
     let note = extras.and_then(|e| serde_json::to_string(e).ok());

@@ -4,7 +4,7 @@ use crate::action::env::{literal, merge};
 use crate::action::go_time;
 use crate::backup::paths;
 use api_types::contract::env as names;
-use api_types::dp::{ActionSet, Backup, Restore};
+use api_types::dp::{ActionSet, Backup, BackupStatusTarget, Restore};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::EnvVar;
 use kube::ResourceExt;
@@ -77,15 +77,30 @@ fn location(restore: &Restore, set: &Set<'_>) -> Vec<EnvVar> {
     if path.is_empty() {
         return vec![];
     }
-    let target = restore.spec.backup.source_target_name.as_deref().unwrap_or_default();
-    let relative = paths::join(&[target, set.source_pod.unwrap_or_default()]);
-    let relative = relative.trim_start_matches('/');
+    let relative = relative(restore, set.backup, set.source_pod);
     let root = path.rsplit_once('/').map_or("/", |(root, _)| root);
     vec![
-        literal(names::TARGET_RELATIVE_PATH, relative),
+        literal(names::TARGET_RELATIVE_PATH, &relative),
         literal(names::BACKUP_ROOT_PATH, root),
-        literal(protocol::env::BACKUP_BASE_PATH, paths::join(&[&path, relative])),
+        literal(protocol::env::BACKUP_BASE_PATH, paths::join(&[&path, &relative])),
     ]
+}
+
+/// Where below its directory this backup has what is restored: as it was written there, which is not the same for every
+/// backup of a chain. One that recorded no such target is read where it is asked for.
+fn relative(restore: &Restore, backup: &Backup, pod: Option<&str>) -> String {
+    let asked = restore.spec.backup.source_target_name.as_deref().unwrap_or_default();
+    match (target(backup, asked), pod) {
+        (Some(target), Some(pod)) => paths::relative(target, pod),
+        (Some(target), None) => target.name().to_owned(),
+        (None, pod) => paths::join(&[asked, pod.unwrap_or_default()]).trim_start_matches('/').to_owned(),
+    }
+}
+
+/// The target of that name; a single recorded one is meant whatever name is asked for (contract-dp §11).
+pub fn target<'a>(backup: &'a Backup, asked: &str) -> Option<&'a BackupStatusTarget> {
+    let status = backup.status.as_ref()?;
+    status.target.as_ref().or_else(|| status.targets.iter().find(|t| t.name() == asked))
 }
 
 /// End of what a backup covers: its time range, else its completion.

@@ -1,14 +1,16 @@
 //! Reads what a Restore depends on from the caches.
 
 use super::build::job_name;
-use super::plan::{ClaimSeen, JobSeen, Observed};
+use super::chain::confirm::{Caches, confirmed};
+use super::chain::{self, Chain, Step};
+use super::plan::{self, ClaimSeen, JobSeen, Observed, RepoSeen};
 use crate::action::mover::Repository;
 use crate::context::Stores;
-use crate::error::Error;
+use crate::error::{Error, Stop};
 use crate::repo::reach::{self, Purpose};
 use api_types::contract::names::JOB_OBJECT_KEY_PREFIX;
 use api_types::contract::{annotations, labels, pods};
-use api_types::dp::{Restore, RestoreActionPhase};
+use api_types::dp::{Backup, Restore, RestoreActionPhase, RestoreStatusAction};
 use controller_kit::writes::Writer;
 use job_runtime::{observe::observe as observe_job, owned_by, stop};
 use k8s_openapi::api::batch::v1::Job;
@@ -27,35 +29,79 @@ pub async fn observe(
     let namespace = restore.namespace().unwrap_or_default();
     let wanted = &restore.spec.backup;
     let backup = stores.backups.get(&wanted.namespace, &wanted.name);
-    let status = backup.as_ref().and_then(|b| b.status.as_ref());
-    let method = status.and_then(|s| s.backup_method.as_ref());
-    let action_set = method.and_then(|m| stores.action_sets.get("", m.action_set_name()?));
-    let repo = status.and_then(|s| stores.repos.get("", s.backup_repo_name.as_deref()?));
-    let fresh = restore.status.as_ref().is_none_or(|s| s.phase.is_none());
-    let repo_here = match repo.as_deref().and_then(|r| Some((r, reach::repository(r, &namespace, Purpose::Read)?))) {
-        Some((_, Repository::Mounted { claim })) => stores.claims.get(&namespace, &claim).is_some(),
-        // Secrets are not cached; a restore that has started does not ask again.
-        Some((repo, Repository::Tool { .. })) if fresh => {
-            reach::is_prepared(repo, &namespace, Purpose::Read, writer).await?
-        }
-        _ => false,
+    let chain = look_for_chain(&restore, backup.as_ref(), stores, writer).await?;
+    let steps: Vec<&Step> = chain.iter().filter_map(|c| c.as_ref().ok()).flat_map(Chain::filling).collect();
+    let repos = look_at_repos(&restore, &steps, stores, writer).await?;
+    let expected: Vec<String> = match plan::recorded(&restore) {
+        [] => steps.iter().map(|s| job_name(&restore, &s.backup.name_any(), 0)).collect(),
+        recorded => recorded.iter().map(|a| job_of(a).to_owned()).collect(),
     };
-    let job = look_at_job(&restore, stores, &namespace);
+    let jobs = expected.iter().map(|name| look_at_job(&restore, stores, name)).collect();
     let claims = look_at_claims(&restore, stores, &namespace, writer).await?;
-    let mut seen = Observed { restore, backup, action_set, repo, repo_here, claims, job, allowed_accounts };
+    let mut seen = Observed { restore, backup, chain, repos, claims, jobs, allowed_accounts };
     confirm_vanished(&mut seen, writer).await?;
     Ok(seen)
 }
 
-fn look_at_job(restore: &Restore, stores: &Stores, namespace: &str) -> JobSeen {
-    let uid = restore.uid().unwrap_or_default();
-    let name = job_name(restore, &restore.spec.backup.name, 0);
-    let Some(job) = stores.jobs.get(namespace, &name) else {
+/// Name of the Job of a recorded action.
+pub fn job_of(action: &RestoreStatusAction) -> &str {
+    action.object_key.trim_start_matches(JOB_OBJECT_KEY_PREFIX)
+}
+
+/// What restores the backup, while a Job is still to be made. The base that is recorded stays the base.
+async fn look_for_chain(
+    restore: &Restore,
+    backup: Option<&Arc<Backup>>,
+    stores: &Stores,
+    writer: &Writer,
+) -> Result<Option<Result<Chain, Stop>>, Error> {
+    let wanted = &restore.spec.backup;
+    let own = restore.namespace().as_deref() == Some(&wanted.namespace);
+    let Some(backup) = backup.filter(|_| own && plan::is_to_begin(restore)) else {
+        return Ok(None);
+    };
+    let first = plan::recorded(restore).first().map(|a| a.backup_name.as_str());
+    let base = first.filter(|name| *name != wanted.name);
+    let caches = Caches { stores, namespace: &wanted.namespace };
+    let resolved = chain::resolve(backup, restore.spec.restore_time.as_deref(), base, &caches);
+    Ok(Some(confirmed(resolved, writer).await?))
+}
+
+async fn look_at_repos(
+    restore: &Restore,
+    steps: &[&Step],
+    stores: &Stores,
+    writer: &Writer,
+) -> Result<Vec<RepoSeen>, Error> {
+    let namespace = restore.namespace().unwrap_or_default();
+    let fresh = restore.status.as_ref().is_none_or(|s| s.phase.is_none());
+    let mut seen: Vec<RepoSeen> = Vec::new();
+    for step in steps {
+        let name = step.backup.status.as_ref().and_then(|s| s.backup_repo_name.clone()).unwrap_or_default();
+        let repo = stores.repos.get("", &name);
+        let known = seen.iter().find(|r| r.name == name).map(|r| r.here);
+        let reached = repo.as_deref().and_then(|r| Some((r, reach::repository(r, &namespace, Purpose::Read)?)));
+        let here = match (known, reached) {
+            (Some(here), _) => here,
+            (None, Some((_, Repository::Mounted { claim }))) => stores.claims.get(&namespace, &claim).is_some(),
+            // Secrets are not cached; a restore that has started does not ask again.
+            (None, Some((repo, Repository::Tool { .. }))) if fresh => {
+                reach::is_prepared(repo, &namespace, Purpose::Read, writer).await?
+            }
+            _ => false,
+        };
+        seen.push(RepoSeen { name, repo, here });
+    }
+    Ok(seen)
+}
+
+fn look_at_job(restore: &Restore, stores: &Stores, name: &str) -> JobSeen {
+    let Some(job) = stores.jobs.get(&restore.namespace().unwrap_or_default(), name) else {
         return JobSeen::default();
     };
     let pods = stores.pods.select(|p| p.owner_references().iter().any(|o| Some(&o.uid) == job.uid().as_ref()));
     let pods: Vec<&Pod> = pods.iter().map(AsRef::as_ref).collect();
-    job_seen(&job, &uid, &pods)
+    job_seen(&job, &restore.uid().unwrap_or_default(), &pods)
 }
 
 fn job_seen(job: &Job, owner: &str, pods: &[&Pod]) -> JobSeen {
@@ -99,20 +145,17 @@ async fn look_at_claims(
 /// A recorded Job that the cache lacks may be younger than the cache: the server is asked before it
 /// counts as vanished.
 async fn confirm_vanished(seen: &mut Observed, writer: &Writer) -> Result<(), Error> {
-    let actions = seen.restore.status.as_ref().and_then(|s| s.actions.as_ref());
-    let Some(action) = actions.and_then(|a| a.prepare_data.first()) else {
-        return Ok(());
-    };
-    let known = seen.job.uid.is_some() && seen.job.uid == action.job_uid;
-    if action.status != RestoreActionPhase::Processing || known {
-        return Ok(());
-    }
     let owner = seen.restore.uid().unwrap_or_default();
-    let name = action.object_key.trim_start_matches(JOB_OBJECT_KEY_PREFIX);
     let api = writer.namespaced::<Job>(&seen.restore.namespace().unwrap_or_default());
-    if let Some(job) = writer.get(&api, name).await? {
-        // Nothing is known of its pods; they are in the cache when it is.
-        seen.job = JobSeen { turn: None, ..job_seen(&job, &owner, &[]) };
+    for (action, job) in plan::recorded(&seen.restore).iter().zip(&mut seen.jobs) {
+        let known = action.job_uid.is_none() || action.job_uid == job.uid;
+        if action.status != RestoreActionPhase::Processing || known {
+            continue;
+        }
+        if let Some(found) = writer.get(&api, job_of(action)).await? {
+            // Nothing is known of its pods; they are in the cache when it is.
+            *job = JobSeen { turn: None, ..job_seen(&found, &owner, &[]) };
+        }
     }
     Ok(())
 }

@@ -1,7 +1,8 @@
 //! What a Restore's status says. Pure.
 
 use super::build::job_name;
-use super::plan::{JobSeen, Observed};
+use super::chain::Step;
+use super::plan::{self, JobSeen, Observed};
 use crate::error::Stop;
 use crate::reasons;
 use api_types::contract::conditions;
@@ -64,13 +65,42 @@ pub fn as_data_source(seen: &Observed) -> RestoreStatus {
     status
 }
 
-/// Running, with the expected Job recorded.
+/// Running, with the expected Jobs recorded, and the UIDs of those that are there.
 pub fn recorded(seen: &Observed, now: Timestamp) -> RestoreStatus {
     let mut status = current(seen);
+    let expected = plan::recorded(&seen.restore);
+    if expected.is_empty() {
+        begin(seen, &mut status, now);
+    }
+    let actions = status.actions.get_or_insert_default();
+    for (action, job) in actions.prepare_data.iter_mut().zip(&seen.jobs) {
+        if action.job_uid.is_none() && job.uid.is_some() {
+            action.job_uid.clone_from(&job.uid);
+            action.start_time = Some(Time(now));
+            action.message = Some(format!("\"{}\" is processing", action.object_key));
+        }
+    }
+    status
+}
+
+fn begin(seen: &Observed, status: &mut RestoreStatus, now: Timestamp) {
     let generation = seen.restore.metadata.generation;
-    let backup = seen.restore.spec.backup.name.clone();
     status.phase = Some(RestorePhase::Running);
     status.start_timestamp = Some(Time(now));
+    let steps = plan::steps(seen);
+    let action = |(place, step): (usize, &&Step)| {
+        let backup = step.backup.name_any();
+        let name = job_name(&seen.restore, &backup, 0);
+        RestoreStatusAction {
+            name: format!("{PREPARE_DATA_ACTION_PREFIX}{place}"),
+            backup_name: backup,
+            object_key: format!("{JOB_OBJECT_KEY_PREFIX}{name}"),
+            status: RestoreActionPhase::Processing,
+            ..RestoreStatusAction::default()
+        }
+    };
+    let prepare_data: Vec<RestoreStatusAction> = steps.iter().enumerate().map(action).collect();
+    let processing = processing(&prepare_data);
     let mut set = |type_, verdict, reason: &str, message: &str| {
         kit::set(&mut status.conditions, type_, verdict, reason, message, generation, now);
     };
@@ -81,43 +111,94 @@ pub fn recorded(seen: &Observed, now: Timestamp) -> RestoreStatus {
         reasons::VALIDATE_SUCCESSFULLY,
         "validate restore spec successfully",
     );
-    set(conditions::restore::PREPARE_DATA, Status::False, reasons::PROCESSING, "processing prepareData stage.");
-    let name = job_name(&seen.restore, &backup, 0);
-    status.actions = Some(RestoreStatusActions {
-        prepare_data: vec![RestoreStatusAction {
-            name: format!("{PREPARE_DATA_ACTION_PREFIX}0"),
-            backup_name: backup,
-            object_key: format!("{JOB_OBJECT_KEY_PREFIX}{name}"),
-            status: RestoreActionPhase::Processing,
-            message: Some(format!("\"Job/{name}\" is processing")),
-            start_time: Some(Time(now)),
-            end_time: None,
-            job_uid: seen.job.uid.clone(),
-        }],
-        post_ready: vec![],
-    });
+    set(conditions::restore::PREPARE_DATA, Status::False, reasons::PROCESSING, &processing);
+    status.actions = Some(RestoreStatusActions { prepare_data, post_ready: vec![] });
+}
+
+/// How far the stage is; of one Job there is nothing to tell.
+fn processing(actions: &[RestoreStatusAction]) -> String {
+    const STAGE: &str = "processing prepareData stage.";
+    let open = actions.iter().enumerate().find(|(_, a)| a.status == RestoreActionPhase::Processing);
+    match open {
+        Some((place, action)) if actions.len() > 1 => {
+            format!("{STAGE} Step {} of {}: Backup {}", place + 1, actions.len(), action.backup_name)
+        }
+        _ => STAGE.to_owned(),
+    }
+}
+
+fn set_stage(status: &mut RestoreStatus, seen: &Observed, reason: &str, message: String, now: Timestamp) {
+    let generation = seen.restore.metadata.generation;
+    let type_ = conditions::restore::PREPARE_DATA;
+    kit::set(&mut status.conditions, type_, Status::False, reason, message, generation, now);
+}
+
+/// It runs, and its next Job waits for something.
+pub fn held(seen: &Observed, stop: &Stop, now: Timestamp) -> RestoreStatus {
+    let mut status = current(seen);
+    set_stage(&mut status, seen, stop.reason, stop.message.clone(), now);
     status
 }
 
-/// The status after a look at every recorded Job: a stage is done when all of them are.
+/// It ran, and its next Job can never be made.
+pub fn given_up(seen: &Observed, stop: &Stop, now: Timestamp) -> RestoreStatus {
+    let mut status = current(seen);
+    set_stage(&mut status, seen, stop.reason, stop.message.clone(), now);
+    let mut why = Some(stop.message.as_str());
+    for action in status.actions.iter_mut().flat_map(|a| &mut a.prepare_data) {
+        if action.status == RestoreActionPhase::Processing {
+            fail(action, why.take().unwrap_or(NOT_BEGUN), now);
+        }
+    }
+    ended(&mut status, now);
+    status
+}
+
+/// Said of a step after one that failed.
+const NOT_BEGUN: &str = "not begun: the step before it failed";
+
+fn fail(action: &mut RestoreStatusAction, why: &str, at: Timestamp) {
+    action.status = RestoreActionPhase::Failed;
+    action.end_time = Some(Time(at));
+    action.message = Some(why.to_owned());
+}
+
+fn ended(status: &mut RestoreStatus, now: Timestamp) {
+    let all = status.actions.as_ref().map(|a| a.prepare_data.as_slice()).unwrap_or_default();
+    let at = all.iter().filter_map(|a| a.end_time.as_ref()).map(|t| t.0).max().unwrap_or(now);
+    let failed = all.iter().any(|a| a.status == RestoreActionPhase::Failed);
+    let start = status.start_timestamp.as_ref().map_or(at, |t| t.0);
+    status.phase = Some(if failed { RestorePhase::Failed } else { RestorePhase::Completed });
+    status.completion_timestamp = Some(Time(at));
+    status.duration = Some(api_types::duration::format(at.duration_since(start)));
+}
+
+/// The status after a look at every recorded Job: a stage is done when all of them are, and when one failed: none is
+/// begun after that.
 pub fn folded(seen: &Observed, now: Timestamp) -> RestoreStatus {
     let mut status = current(seen);
     let generation = seen.restore.metadata.generation;
     let mut actions = status.actions.take().unwrap_or_default();
     let mut trouble = None;
     let mut vanished = false;
-    for action in &mut actions.prepare_data {
-        let outcome = fold_action(action, &seen.job, now);
+    let none = JobSeen::default();
+    for (place, action) in actions.prepare_data.iter_mut().enumerate() {
+        let outcome = fold_action(action, seen.jobs.get(place).unwrap_or(&none), now);
         trouble = trouble.or(outcome.trouble);
         vanished |= outcome.vanished;
     }
-    let all = &actions.prepare_data;
-    let ended = all.iter().all(|a| a.status != RestoreActionPhase::Processing);
+    let all = &mut actions.prepare_data;
+    let failed = all.iter().find(|a| a.status == RestoreActionPhase::Failed).and_then(|a| a.end_time.clone());
+    let begun = |a: &RestoreStatusAction| a.job_uid.is_some();
+    if let Some(at) = failed {
+        all.iter_mut()
+            .filter(|a| a.status == RestoreActionPhase::Processing && !begun(a))
+            .for_each(|a| fail(a, NOT_BEGUN, at.0));
+    }
+    let over = all.iter().all(|a| a.status != RestoreActionPhase::Processing);
     let failed = all.iter().find(|a| a.status == RestoreActionPhase::Failed);
-    let (verdict, reason, message) = match (ended, failed) {
-        (false, _) => {
-            (Status::False, reasons::PROCESSING, trouble.unwrap_or_else(|| "processing prepareData stage.".into()))
-        }
+    let (verdict, reason, message) = match (over, failed) {
+        (false, _) => (Status::False, reasons::PROCESSING, trouble.unwrap_or_else(|| processing(all))),
         (true, Some(_)) if vanished => {
             (Status::False, reasons::JOB_VANISHED, "a Job was deleted before its result was stored".into())
         }
@@ -125,14 +206,10 @@ pub fn folded(seen: &Observed, now: Timestamp) -> RestoreStatus {
         (true, None) => (Status::True, reasons::SUCCEED, "prepare data successfully".into()),
     };
     kit::set(&mut status.conditions, conditions::restore::PREPARE_DATA, verdict, reason, message, generation, now);
-    if ended {
-        let at = all.iter().filter_map(|a| a.end_time.as_ref()).map(|t| t.0).max().unwrap_or(now);
-        let start = status.start_timestamp.as_ref().map_or(at, |t| t.0);
-        status.phase = Some(if failed.is_some() { RestorePhase::Failed } else { RestorePhase::Completed });
-        status.completion_timestamp = Some(Time(at));
-        status.duration = Some(api_types::duration::format(at.duration_since(start)));
-    }
     status.actions = Some(actions);
+    if over {
+        ended(&mut status, now);
+    }
     status
 }
 
@@ -144,10 +221,10 @@ struct Folded {
 
 fn fold_action(action: &mut RestoreStatusAction, job: &JobSeen, now: Timestamp) -> Folded {
     let mut folded = Folded::default();
-    if action.status != RestoreActionPhase::Processing {
-        return folded; // a result is stored once
+    if action.status != RestoreActionPhase::Processing || action.job_uid.is_none() {
+        return folded; // a result is stored once, and one that is not begun has none
     }
-    let same = action.job_uid.is_some() && action.job_uid == job.uid;
+    let same = action.job_uid == job.uid;
     let mut end = |status, at: Option<Timestamp>, message: String| {
         action.status = status;
         action.end_time = Some(Time(at.unwrap_or(now)));

@@ -2,10 +2,10 @@
 
 use super::Queues;
 use crate::context::{Stores, names_our_source};
-use crate::{backup, gc, populate, schedule};
+use crate::{backup, gc, populate, restore, schedule};
 use api_types::contract::labels;
 use api_types::contract::names::populate_target_uid;
-use api_types::dp::{Backup, BackupPhase, BackupPolicyTemplate};
+use api_types::dp::{Backup, BackupPhase, BackupPolicyTemplate, Restore};
 use controller_kit::Key;
 use kube::ResourceExt;
 use std::collections::BTreeMap;
@@ -193,8 +193,7 @@ fn wake_backups_and_restores(stores: &Stores, queues: &Queues) {
             let ended = |b: &Backup| matches!(b.phase(), BackupPhase::Completed | BackupPhase::Failed);
             let unfinished = |b: &Backup| !ended(b) || backup::continuous::is(b);
             backup_queue.add_all(&backups.select_active(unfinished));
-            let fresh = |r: &api_types::dp::Restore| r.status.as_ref().is_none_or(|s| s.phase.is_none());
-            restore_queue.add_all(&restores.select(fresh));
+            restore_queue.add_all(&restores.select(restore::plan::is_to_begin));
         }
     };
     let wake = waiting.clone();
@@ -212,14 +211,18 @@ fn wake_backups_and_restores(stores: &Stores, queues: &Queues) {
     let (restores, queue) = (stores.restores.clone(), Arc::clone(&queues.restores));
     stores.backups.on_change(move |backup| {
         let (namespace, name) = (backup.namespace().unwrap_or_default(), backup.name_any());
-        let of = restores.select(|r| r.spec.backup.name == name && r.spec.backup.namespace == namespace);
-        queue.add_all(&of);
+        // One that has not begun may wait for any backup of its chain.
+        let may_be = |r: &Restore| r.spec.backup.namespace == namespace && restore::plan::is_to_begin(r);
+        queue.add_all(&restores.select(|r| restore::reads(r, &namespace, &name) || may_be(r)));
     });
     // A restore that ends lets the deletion of its source go on.
     let queue = Arc::clone(&queues.backups);
     stores.restores.on_change(move |restore| {
         let source = &restore.spec.backup;
         queue.add(Key::new(source.namespace.clone(), source.name.clone()));
+        for action in restore::plan::recorded(restore).iter().filter(|a| a.backup_name != source.name) {
+            queue.add(Key::new(source.namespace.clone(), action.backup_name.clone()));
+        }
     });
 }
 

@@ -5,6 +5,7 @@
 
 pub mod apps_objects;
 pub mod backups;
+pub mod chains;
 pub mod clusters;
 pub mod crash_points;
 pub mod driver;

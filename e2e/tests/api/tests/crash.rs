@@ -9,6 +9,7 @@
 use api_types::contract::annotations;
 use e2e_api::apps_objects;
 use e2e_api::backups::{backup, job_names, policy, until_backup, until_no_job};
+use e2e_api::chains;
 use e2e_api::crash_points::{self, Choice, Point};
 use e2e_api::objects::{self, completed_backup, dp, prepare_data, until_phase, until_restore};
 use e2e_api::{Company, IMMEDIATE, LATER, PATIENCE, Stage, stage};
@@ -29,6 +30,8 @@ enum Play {
     /// A claim of a Cluster is filled, and the Cluster's accounts are put back: one is made, one is there, one is there
     /// and immutable.
     ClaimWithAccounts,
+    /// A claim is filled from a base and then from a log.
+    PointInTime,
     /// A Restore written by a user makes a claim and fills it.
     UserRestore,
     /// A Backup of a Cluster's component is made, with the Cluster and its accounts.
@@ -42,6 +45,7 @@ impl Play {
         until_phase(&stage.client, "ActionSet", "", &actions, "Available").await;
         match self {
             Play::Claim(_) | Play::UserRestore => completed_backup(stage, "b", &actions).await,
+            Play::PointInTime => chains::log(stage).await,
             Play::ClaimWithAccounts => restored_cluster(stage, &actions).await,
             Play::BackupOfCluster => running_cluster(stage, &actions).await,
         }
@@ -57,6 +61,11 @@ impl Play {
             }
             Play::ClaimWithAccounts => {
                 let claim = apps_objects::as_made_for(Claim::new("data", IMMEDIATE), "c", "db", "data", 0);
+                claim.create(&stage.client, &stage.namespace).await;
+            }
+            Play::PointInTime => {
+                let claim = Claim::new("data", IMMEDIATE).from_backup("log");
+                let claim = claim.annotation(annotations::RESTORE_PITR, "2026-11-21T04:00:00Z");
                 claim.create(&stage.client, &stage.namespace).await;
             }
             Play::UserRestore => {
@@ -80,9 +89,10 @@ impl Play {
     /// Waits for the end and requires that it is the right one.
     async fn end(self, stage: &Stage, company: &Company) {
         match self {
-            Play::Claim(_) => claim_is_filled(stage, company).await,
+            Play::Claim(_) => claim_is_filled(stage, company, &["b"]).await,
+            Play::PointInTime => claim_is_filled(stage, company, &["f3", "log"]).await,
             Play::ClaimWithAccounts => {
-                claim_is_filled(stage, company).await;
+                claim_is_filled(stage, company, &["b"]).await;
                 for account in ACCOUNTS {
                     let secret = apps_objects::secrets(stage).get(&format!("c-db-account-{account}")).await.unwrap();
                     assert_eq!(apps_objects::text(&secret, "password").as_deref(), Some(SEALED.0), "{account}");
@@ -154,15 +164,19 @@ fn repo_claim(backup: &DynamicObject) -> String {
     backup.data["status"]["persistentVolumeClaimName"].as_str().unwrap_or_default().to_owned()
 }
 
-async fn claim_is_filled(stage: &Stage, company: &Company) {
+/// The claim's volume holds what one pod for each of `backups` wrote, in that order.
+async fn claim_is_filled(stage: &Stage, company: &Company, backups: &[&str]) {
     let claim = until_restore(stage, "data", "True", "Succeed").await;
     let volume = objects::volume_of(stage, &claim).await;
     let holder = volume.spec.as_ref().and_then(|s| s.claim_ref.clone()).unwrap();
     assert_eq!(holder.uid, claim.uid(), "the volume is the claim's");
     let prime = objects::prime_name(&claim);
     let all = company.executor.written_to(&stage.namespace, &prime);
-    let into_bound = all.iter().filter(|w| w.pv == volume.name_any()).count();
-    assert_eq!(into_bound, 1, "exactly one pod wrote into the bound volume; all: {all:?}");
+    let into_bound: Vec<String> =
+        all.iter().filter(|w| w.pv == volume.name_any()).map(|w| w.job.clone().unwrap_or_default()).collect();
+    let of = |(job, backup): (&String, &&str)| job.ends_with(&format!("-{backup}-0"));
+    let in_order = into_bound.len() == backups.len() && into_bound.iter().zip(backups).all(of);
+    assert!(in_order, "one pod for each of {backups:?} wrote into the bound volume; all: {all:?}");
     assert_eq!(all.last().map(|w| &w.pv), Some(&volume.name_any()), "the bound volume is that of the last attempt");
     nothing_leaks(stage, company, &volume).await;
     let restores = dp(&stage.client, "Restore", &stage.namespace).list(&ListParams::default()).await.unwrap();
@@ -260,6 +274,11 @@ async fn restore_72_a_claim_that_waited_for_its_consumer_too() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn restore_72_a_claim_with_accounts_too() {
     at(Choice::every(2).first(8), Play::ClaimWithAccounts).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn restore_72_35_a_base_and_then_its_log_too() {
+    at(Choice::every(4), Play::PointInTime).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

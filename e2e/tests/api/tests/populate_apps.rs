@@ -3,6 +3,7 @@
 
 use api_types::contract::{annotations, labels};
 use e2e_api::apps_objects::{claim, cluster, cluster_alone, component, install_kinds, part, selector};
+use e2e_api::chains;
 use e2e_api::objects::{
     self, completed_status, condition, create, message, prepare_data, set_backup_status, until_restore, volume_of,
 };
@@ -73,6 +74,37 @@ async fn restore_11_apps_18_a_component_that_was_not_backed_up_is_provisioned() 
     let db = make(&stage, "db", "data", 0).await;
     let db = until_restore(&stage, &db.name_any(), "True", "Succeed").await;
     assert_filled(&stage, company, &db).await;
+}
+
+/// Case 8: a log lists no volumes; its base says which are filled, of which component, and what stays empty beside them.
+#[tokio::test]
+async fn restore_8_the_base_of_a_log_says_which_volumes_are_filled() {
+    let (stage, company) = stage("base").await;
+    let (full, log) = (chains::of_type(&stage, "Full").await, chains::of_type(&stage, "Continuous").await);
+    let of_db = |status: &mut Value| {
+        status["target"]["podSelector"] = selector("old", "db");
+        status["target"]["podSelector"]["matchLabels"]["app"] = Value::Null; // of the fixture
+    };
+    chains::made(&stage, "base", &full, 3, of_db).await;
+    chains::made(&stage, "b", &log, 0, |status| {
+        of_db(status);
+        status["phase"] = json!("Running");
+        status["timeRange"] = json!({"start": "2026-11-21T01:00:00Z", "end": "2026-11-21T06:00:00Z"});
+        status["backupMethod"]["targetVolumes"] = Value::Null;
+    })
+    .await;
+    cluster(&stage, "c", &[part("sentinel", "s", &["data"]), part("db", "d", &["data", "tmp"])]).await;
+    for (component, volume) in [("sentinel", "data"), ("db", "tmp"), ("db", "data")] {
+        let wanted = claim("c", component, volume, 0, IMMEDIATE);
+        let wanted = wanted.annotation(annotations::RESTORE_PITR, "2026-11-21T04:00:00Z");
+        wanted.create(&stage.client, &stage.namespace).await;
+    }
+    let db = until_restore(&stage, "data-c-db-0", "True", "Succeed").await;
+    let written = company.executor.written_to(&stage.namespace, &objects::prime_name(&db));
+    let jobs: Vec<String> = written.into_iter().filter_map(|w| w.job).collect();
+    assert!(jobs.len() == 2 && jobs[0].ends_with("-base-0") && jobs[1].ends_with("-b-0"), "{jobs:?}");
+    assert_provisioned(&stage, company, "data-c-sentinel-0", &["not of what Backup base was made of"]).await;
+    assert_provisioned(&stage, company, "tmp-c-db-0", &["volume tmp is not in Backup base"]).await;
 }
 
 /// D7c without any object of an apps operator: an empty volume waits until a claim comes that gets data.

@@ -1,5 +1,5 @@
-//! Restores that the operator does not serve yet, in the pod that it would make (contract-dp §10.4 to §10.6): of logs, of chains, and into
-//! a running database. What they read was written by the operator's Backups.
+//! Restores in the pod that the operator would make (contract-dp §10.4 to §10.6): of logs, of chains, and into a running database, which it
+//! does not serve yet. What they read was written by the operator's Backups.
 
 use crate::backups::text;
 use crate::{DP, Node, PATIENCE, workspace};

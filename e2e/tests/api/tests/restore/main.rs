@@ -1,5 +1,6 @@
 //! Restores: those that users write, and what the executions of claims have in common with them.
 
+mod chains;
 mod done;
 mod golden;
 mod refused;

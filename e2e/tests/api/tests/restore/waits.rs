@@ -36,7 +36,7 @@ async fn a_backup_that_comes_later_and_ends_later() {
 }
 
 /// Lets no more claims into the namespace than `hard`.
-async fn quota(stage: &Stage, hard: &str) -> Api<ResourceQuota> {
+pub(super) async fn quota(stage: &Stage, hard: &str) -> Api<ResourceQuota> {
     let quota: ResourceQuota = serde_json::from_value(json!({
         "metadata": {"name": "claims"}, "spec": {"hard": {"persistentvolumeclaims": hard}},
     }))
