@@ -5,9 +5,10 @@
 use e2e_api::apps_objects::{apps, install_kinds};
 use e2e_api::driver::{backup_of, change, cluster, delete_cluster};
 use e2e_api::objects::dp;
-use e2e_api::{PATIENCE, Stage, stage};
+use e2e_api::{OPERATOR, PATIENCE, Stage, stage};
+use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::{DynamicObject, ListParams};
-use kube::{Resource, ResourceExt};
+use kube::{Api, Resource, ResourceExt};
 use serde_json::json;
 use test_kit::crash_proxy::Request;
 use test_kit::{Fault, wait};
@@ -136,6 +137,14 @@ async fn clusters_deleted_while_the_operator_was_away_are_known_with_their_last_
     let (stage, company) = stage("away").await;
     with_backups(&stage, "spared", "WipeOut").await;
     with_backups(&stage, "wiped", "WipeOut").await;
+    // The server tells of what came after the kind was installed: the lease, whose version is looked from, is newer.
+    let leases: Api<Lease> = Api::namespaced(stage.client.clone(), OPERATOR.0);
+    let version = async || leases.get(OPERATOR.1).await.map(|l| l.resource_version()).map_err(|e| e.to_string());
+    let seen = version().await.unwrap();
+    wait::eventually(PATIENCE, "the lease is renewed", async || {
+        if version().await? == seen { Err("not yet".into()) } else { Ok(()) }
+    })
+    .await;
     let mut operator = company.operator.lock().await;
     operator.kill();
     change(&stage, "spared", &json!({"terminationPolicy": "Delete"})).await;
@@ -147,7 +156,14 @@ async fn clusters_deleted_while_the_operator_was_away_are_known_with_their_last_
     company.proxy.arm(Fault::answer(1, 500).times(2).when(history));
     let lease = |r: &Request| r.resource == "leases" && r.method.as_str() == "GET";
     company.proxy.arm(Fault::answer(1, 500).times(2).when(lease));
+    let before = operator.log().len();
     operator.restart().await;
     drop(operator);
-    until_left(&stage, &["spared-done", "spared-kept", "spared-log", "wiped-kept"]).await;
+    let wanted = ["spared-done", "spared-kept", "spared-log", "wiped-kept"];
+    wait::eventually(PATIENCE, &format!("{wanted:?} are left"), async || {
+        let now = left(&stage).await;
+        let log = company.operator.lock().await.log();
+        if now == wanted { Ok(()) } else { Err(format!("{now:?}\n{}", log.get(before..).unwrap_or_default())) }
+    })
+    .await;
 }
