@@ -120,10 +120,10 @@ async fn rule_50_labels_and_finalizers_are_patched_against_what_was_seen() {
         assert_eq!(fields, ["metadata"], "{body}");
         if body["metadata"]["finalizers"].is_array() {
             assert!(body["metadata"]["resourceVersion"].is_string() && body["metadata"]["uid"].is_string(), "{body}");
-            with_finalizer += 1;
+            with_finalizer += usize::from(write.was_done()); // one that was overtaken is made again
         }
     }
-    assert_eq!(with_finalizer, 1, "added once");
+    assert_eq!(with_finalizer, 1, "added once: {}", company.proxy.journal());
 }
 
 #[tokio::test]
