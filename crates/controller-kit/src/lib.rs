@@ -15,6 +15,7 @@ pub mod events;
 pub mod lease;
 pub mod metrics;
 pub mod names;
+pub mod pauses;
 pub mod queue;
 pub mod run;
 pub mod served;

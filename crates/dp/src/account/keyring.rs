@@ -8,6 +8,7 @@ use super::Secrecy;
 use super::cipher::{Ciphers, EncryptionKey, NonceBytes, PUBLIC_DEFAULT};
 use crate::error::Error;
 use api_types::contract::labels;
+use controller_kit::pauses::Pauses;
 use controller_kit::writes::Writer;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
@@ -49,12 +50,12 @@ impl KeyRing {
 
     /// Makes sure of a key when the operator begins to lead, so that it can be saved before anything depends on it.
     pub async fn prepare(&self, writer: &Writer, stop: CancellationToken) {
-        let mut pause = Duration::from_secs(1);
+        let mut pauses = Pauses::new(Duration::from_secs(1), Duration::from_secs(60));
         while let Err(error) = self.ciphers(writer).await {
             tracing::warn!("no encryption key yet: {}", controller_kit::error::chain(&error));
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = tokio::time::sleep(pause) => pause = (pause * 2).min(Duration::from_secs(60)),
+                () = pauses.wait() => {}
             }
         }
     }

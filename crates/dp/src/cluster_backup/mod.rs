@@ -16,12 +16,14 @@ use api_types::contract::events as event_reasons;
 use api_types::dp::Backup;
 use controller_kit::drive::Again;
 use controller_kit::events::Events;
+use controller_kit::pauses::Pauses;
 use controller_kit::writes::Writer;
 use controller_kit::{Key, clock};
 use departures::Departures;
 use kube::ResourceExt;
 use plan::Verdict;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What it works with.
 #[derive(Clone)]
@@ -32,6 +34,11 @@ pub struct Hands {
     pub events: Events,
     /// What is not done yet.
     pub record: record::Record,
+}
+
+/// Between tries of what nobody tells a second time.
+fn pauses() -> Pauses {
+    Pauses::new(Duration::from_millis(250), Duration::from_secs(15))
 }
 
 /// One look at one departed Cluster: the key's name is its UID.

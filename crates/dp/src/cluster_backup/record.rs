@@ -14,12 +14,8 @@ use k8s_openapi::api::coordination::v1::Lease;
 use kube::ResourceExt;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::Mutex;
 
-/// After the first failure; each that follows doubles it.
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
-const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 /// Most entries; an annotation has its limits, and so many at once are a namespace being emptied.
 const MOST: usize = 1000;
 
@@ -50,7 +46,7 @@ impl Record {
     /// Reads it, before this process takes the lease and with that moves its version. An answer that fails is asked for
     /// again: without the lease this process could not lead either.
     pub async fn read(&self, writer: &Writer) -> Legacy {
-        let mut pause = FIRST_PAUSE;
+        let mut pauses = super::pauses();
         loop {
             match writer.find(&writer.namespaced::<Lease>(&self.namespace), &self.lease).await {
                 Ok(None) => return Legacy::default(),
@@ -65,9 +61,8 @@ impl Record {
                     return Legacy::default();
                 }
                 Err(error) => {
-                    tracing::warn!("the leader lease, tried again in {pause:?}: {}", chain(&error));
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
+                    tracing::warn!("the leader lease, tried again in {:?}: {}", pauses.upcoming, chain(&error));
+                    pauses.wait().await;
                 }
             }
         }

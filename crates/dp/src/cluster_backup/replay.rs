@@ -12,11 +12,7 @@ use controller_kit::writes::Writer;
 use futures::StreamExt;
 use kube::api::{WatchEvent, WatchParams};
 use kube::{Api, ResourceExt};
-use std::time::Duration;
 
-/// After the first failure; each that follows doubles it.
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
-const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 /// Seconds each such watch is kept open; what is in the history comes at once.
 const OPEN: u32 = 20;
 
@@ -30,15 +26,14 @@ pub async fn replay(writer: Writer, namespaces: Vec<String>, version: String, de
         namespaces.iter().map(|ns| Api::namespaced(client.clone(), ns)).collect()
     };
     for api in apis {
-        let (mut since, mut pause) = (version.clone(), FIRST_PAUSE);
+        let (mut since, mut pauses) = (version.clone(), super::pauses());
         while let Err(error) = told(&api, &mut since, &departures, &wake).await {
             if is_lost(&error) {
                 tracing::info!("no history of Clusters: {}", chain(&error));
                 break;
             }
-            tracing::warn!("history of Clusters, tried again in {pause:?}: {}", chain(&error));
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            tracing::warn!("history of Clusters, tried again in {:?}: {}", pauses.upcoming, chain(&error));
+            pauses.wait().await;
         }
     }
 }

@@ -96,8 +96,8 @@ pub fn request_name(schedule: &BackupSchedule, switches: &[Switch]) -> Option<St
     if let Some(begun) = &notes.begun {
         return Some(begun.request.clone());
     }
-    let (method, enabled) = switches.iter().find(|(method, enabled)| notes.wants(method, *enabled).is_some())?;
-    notes.wants(method, *enabled).map(|_| notes.next_name(schedule, *enabled))
+    let (_, enabled) = switches.iter().find(|(method, enabled)| notes.wants(method, *enabled).is_some())?;
+    Some(notes.next_name(schedule, *enabled))
 }
 
 /// What is to be done so that the database follows `switches`. Parameters are compared by method, and those of an entry

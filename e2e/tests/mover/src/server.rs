@@ -120,10 +120,14 @@ fn files(dir: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
+/// Where `e2e/s3/build.sh` leaves what it made.
+fn state() -> PathBuf {
+    std::env::var_os("HOLDFAST_STATE").unwrap_or_else(|| "/var/lib/holdfast-e2e".into()).into()
+}
+
 /// A program of `e2e/s3/build.sh`.
 fn program(name: &str) -> PathBuf {
-    let state = std::env::var_os("HOLDFAST_STATE").unwrap_or_else(|| "/var/lib/holdfast-e2e".into());
-    let path = PathBuf::from(state).join("bin").join(name);
+    let path = state().join("bin").join(name);
     assert!(path.exists(), "{} is missing: run e2e/s3/build.sh", path.display());
     path
 }
@@ -212,8 +216,7 @@ pub const FTP_PASSWORD: &str = "p#w d;";
 /// An FTP server over a directory, with a certificate where asked for. `None`, and the reason on
 /// standard output, where the Python package is missing.
 pub fn ftp(tls: bool) -> Option<Server> {
-    let state = std::env::var_os("HOLDFAST_STATE").unwrap_or_else(|| "/var/lib/holdfast-e2e".into());
-    let packages = PathBuf::from(state).join("python");
+    let packages = state().join("python");
     if !packages.join("pyftpdlib").is_dir() {
         println!("SKIPPED(the Python package pyftpdlib is missing: run e2e/s3/build.sh where PyPI can be reached)");
         return None;
@@ -238,8 +241,7 @@ pub fn ftp(tls: bool) -> Option<Server> {
 /// The emulator of Azure with one container. `None`, and the reason on standard output, where the
 /// package is missing.
 pub fn azure() -> Option<Server> {
-    let state = std::env::var_os("HOLDFAST_STATE").unwrap_or_else(|| "/var/lib/holdfast-e2e".into());
-    let program = PathBuf::from(state).join("azurite/node_modules/.bin/azurite-blob");
+    let program = state().join("azurite/node_modules/.bin/azurite-blob");
     if !program.exists() {
         println!("SKIPPED(azurite is missing: run e2e/s3/build.sh where npm is installed and its registry reached)");
         return None;
@@ -261,16 +263,11 @@ pub fn azure() -> Option<Server> {
     Some(server)
 }
 
-/// The emulator of Google's storage with one bucket. `None`, and the reason on standard output, where it was not built.
-pub fn google() -> Option<Server> {
-    let state = std::env::var_os("HOLDFAST_STATE").unwrap_or_else(|| "/var/lib/holdfast-e2e".into());
-    let program = PathBuf::from(state).join("bin/gcs");
-    if !program.exists() {
-        println!("SKIPPED(the emulator of Google's storage is missing: run e2e/s3/build.sh)");
-        return None;
-    }
+/// The emulator of Google's storage with one bucket.
+pub fn google() -> Server {
+    let program = program("gcs");
     let dir = tempfile::tempdir().expect("a directory");
-    Some(start(dir, "http", |address| vec![program.display().to_string(), address.to_owned(), BUCKET.to_owned()]))
+    start(dir, "http", |address| vec![program.display().to_string(), address.to_owned(), BUCKET.to_owned()])
 }
 
 /// Starts the words that follow, and ends them when the standard input ends: with the test process at the latest.
