@@ -1,9 +1,8 @@
 //! Continuous entries: one Backup that follows its entry.
 
-use crate::{backups, change, change_status, schedule, until_backups, until_schedule};
+use crate::{backups, change, change_status, policy_with_log, schedule, until_backups, until_schedule};
 use api_types::contract::{annotations, labels};
-use e2e_api::backups::policy;
-use e2e_api::objects::{action_set, apply_cluster, dp, prepare_data};
+use e2e_api::objects::dp;
 use e2e_api::{PATIENCE, Stage, stage};
 use kube::ResourceExt;
 use kube::api::DynamicObject;
@@ -27,15 +26,7 @@ async fn until(stage: &Stage, name: &str, what: &str, enough: impl Fn(&DynamicOb
 #[tokio::test]
 async fn rule_25_one_backup_follows_a_continuous_entry() {
     let (stage, _) = stage("archive").await;
-    let actions = action_set(&stage, prepare_data()).await;
-    let archive = format!("archive-{}", stage.namespace);
-    let spec = json!({"backupType": "Continuous", "backup": {"backupData": {"image": "docker.io/local/busybox:1",
-        "command": ["sh", "-c", "true"]}}});
-    apply_cluster(&stage.client, "ActionSet", &archive, &spec).await;
-    policy(&stage, &actions, |spec| {
-        spec["backupMethods"].as_array_mut().unwrap().push(json!({"name": "log", "actionSetName": archive}));
-    })
-    .await;
+    policy_with_log(&stage).await;
     schedule(&stage, log(None, "8d")).await;
     let made = until_backups(&stage, "it is there", |all| all.len() == 1).await.remove(0);
     let name = made.name_any();

@@ -7,7 +7,8 @@ mod expiry;
 mod reconfigure;
 mod runs;
 
-use e2e_api::objects::{create, dp};
+use e2e_api::backups::policy;
+use e2e_api::objects::{action_set, apply_cluster, create, dp, prepare_data};
 use e2e_api::{PATIENCE, Stage};
 use kube::api::{DynamicObject, ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
@@ -27,6 +28,19 @@ async fn schedule_with(stage: &Stage, annotations: &Value, change: impl FnOnce(&
 /// An entry by method `full`.
 fn entry(cron: &str) -> Value {
     json!({"backupMethod": "full", "cronExpression": cron, "enabled": true, "retentionPeriod": "3d"})
+}
+
+/// The policy `policy` with a full method, and a continuous one `log`.
+async fn policy_with_log(stage: &Stage) {
+    let actions = action_set(stage, prepare_data()).await;
+    let archive = format!("archive-{}", stage.namespace);
+    let spec = json!({"backupType": "Continuous", "backup": {"backupData": {"image": "docker.io/local/busybox:1",
+        "command": ["sh", "-c", "true"]}}});
+    apply_cluster(&stage.client, "ActionSet", &archive, &spec).await;
+    policy(stage, &actions, |spec| {
+        spec["backupMethods"].as_array_mut().unwrap().push(json!({"name": "log", "actionSetName": archive}));
+    })
+    .await;
 }
 
 async fn backups(stage: &Stage) -> Vec<DynamicObject> {

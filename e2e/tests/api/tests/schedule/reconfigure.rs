@@ -1,10 +1,9 @@
 //! A continuous entry whose database is to be set for it.
 
-use crate::{change, schedule_with, until_schedule};
+use crate::{change, policy_with_log, schedule_with, until_schedule};
 use api_types::contract::{annotations, labels};
 use e2e_api::apps_objects::{apps, cluster_alone, install_kinds};
-use e2e_api::backups::policy;
-use e2e_api::objects::{action_set, apply_cluster, dp, prepare_data};
+use e2e_api::objects::dp;
 use e2e_api::{PATIENCE, Stage, stage, workspace};
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams};
 use kube::{Api, ResourceExt};
@@ -44,15 +43,7 @@ async fn enable(stage: &Stage, enabled: bool) {
 async fn rule_35_rule_36_the_database_is_set_by_one_request_for_each_switch() {
     let (stage, _) = stage("reconfigure").await;
     install_kinds(stage.server).await;
-    let actions = action_set(&stage, prepare_data()).await;
-    let archive = format!("archive-{}", stage.namespace);
-    let spec = json!({"backupType": "Continuous", "backup": {"backupData": {"image": "docker.io/local/busybox:1",
-        "command": ["sh", "-c", "true"]}}});
-    apply_cluster(&stage.client, "ActionSet", &archive, &spec).await;
-    policy(&stage, &actions, |spec| {
-        spec["backupMethods"].as_array_mut().unwrap().push(json!({"name": "log", "actionSetName": archive}));
-    })
-    .await;
+    policy_with_log(&stage).await;
     cluster_alone(&stage, "c", &json!({"componentSpecs": []})).await;
     let notes = json!({annotations::RECONFIGURE_REF: WANTED});
     schedule_with(&stage, &notes, |spec| spec["schedules"] = json!([entry(true)])).await;
